@@ -1,0 +1,67 @@
+# `make run` and `make test` are all that is needed; `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help install run paper ledger test test-system lint lock clean
+
+# The first of these that starts is used, or PYTHON=/path/to/python.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+# TORCH=cuda installs the build of torch that uses an NVIDIA GPU (2.7 GB); the default is the CPU build (0.2 GB).
+TORCH ?= cpu
+# QUIET=1: only errors and the ledger.
+QUIET ?=
+STUDY ?=
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+BIN := .venv/bin
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake $(if $(QUIET),--quiet all)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+install: .venv/installed ## make .venv and install what requirements.lock pins
+
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 was found on PATH: install one, or say make PYTHON=/path/to/python"; exit 1; }
+	@echo "Installing into .venv (about 1.6 GB; some minutes the first time)"
+	$(PYTHON) -m venv .venv
+	index=; torch=$$(sed -n 's/^torch==//p' requirements.lock); \
+	if [ "$(TORCH)" = cpu ] && ! $(BIN)/python -m pip index versions torch 2>/dev/null | grep -qF "$$torch+cpu"; then index="--extra-index-url $(CPU_WHEELS)"; fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$index -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+run: install ## the default studies, offline: the ledger, and where the report is
+	@$(SNAKEMAKE)
+	@$(BIN)/interneuron claims
+
+paper: install ## the papers' studies: make paper, make paper STUDY=thesis-mnist,thesis-readings
+	@$(SNAKEMAKE) --configfile config/paper.yaml $(if $(STUDY),--config 'studies=[$(STUDY)]')
+	@$(BIN)/interneuron claims
+
+ledger: install ## merge the last run's claims into docs/ledger.tsv and the README
+	$(BIN)/interneuron ledger
+
+test: install ## all tests that need Python only
+	$(BIN)/python -m pytest -m "not system" -n 2 --durations=8
+
+test-system: install ## the tests that need a browser or more time (installs Debian's chromium if it may)
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	|| { echo "error: make test-system needs Chromium: install Debian's package chromium, or run it as root where apt-get is"; exit 1; }
+	$(BIN)/python -m pytest -m system --durations=8
+
+lint: install ## ruff, snakefmt, snakemake --lint, mypy, generated documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check --compact-diff Snakefile rules
+	$(SNAKEMAKE) --lint
+	$(BIN)/mypy
+	$(BIN)/interneuron docs --check
+
+lock: install ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	printf "torch==2.13.0+cpu\ntorchvision==0.28.0\n" > .venv/cpu.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --python-version 3.11 --constraint .venv/cpu.txt $(LOCK_ARGUMENTS) \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header | sed 's/+cpu$$//' > requirements.lock
+
+clean: ## remove what was computed (data/raw stays)
+	rm -rf results data/prepared logs .snakemake

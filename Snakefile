@@ -1,0 +1,60 @@
+"""Interneuron: the chain from a dataset to the ledger of claims.
+
+download -> prepare -> train -> activations -> cluster -> lesion -> evaluate -> claims -> report
+                            `-> ace ----------'
+What to run is in config/config.yaml (or --configfile config/paper.yaml): a list of studies, each an entry in config/studies/.
+"""
+
+from snakemake.utils import min_version
+
+from interneuron.workflow.locks import clear_stale_locks
+from interneuron.workflow.plan import Plan
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+# Only `--sdm apptainer` uses it: the packages are those of requirements.lock.
+container: "docker://python:3.11-slim"
+
+
+clear_stale_locks(Path(workflow.basedir))
+PLAN = Plan(config, Path(workflow.basedir))
+
+
+wildcard_constraints:
+    dataset=PLAN.one_of(PLAN.project.datasets),
+    model=PLAN.one_of(PLAN.project.models),
+    study=PLAN.one_of(PLAN.project.studies),
+    block=r"\d{3,}-\d{3,}",
+    figure=r"[a-z-]+\.(png|gif)",
+
+
+localrules:
+    all,
+    claims,
+    report,
+
+
+rule all:
+    """The ledger of claims and the report of all studies listed in the config."""
+    default_target: True
+    input:
+        "results/claims.tsv",
+        "results/report.html",
+
+
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/neurons.smk"
+include: "rules/results.smk"
+
+
+onsuccess:
+    print("Done. The ledger: results/claims.tsv (`interneuron claims` prints it). The report: results/report.html")
+
+
+onerror:
+    print("Stopped. What is finished is kept: the same command goes on from there. Logs of each job: logs/RULE/")

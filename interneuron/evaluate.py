@@ -1,0 +1,553 @@
+"""What each step's files amount to: metrics, as tables with a row a seed and thing measured."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from interneuron.errors import InputError
+
+KEYS = ("level", "seed", "digit", "latent", "rank", "alpha", "reading", "draws", "scope", "ablation")
+_CLUSTERING = ["seed", "digit", "latent", "alpha", "reading", "draws"]
+_LESION = ["scope", "ablation"]
+SCOPES, ABLATIONS = ("all", "hidden"), ("zero", "mean")
+
+
+def ssim(reference: NDArray[np.floating], image: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Structural similarity of images in [0, 1], averaged over each image.
+
+    `S = (2 m_x m_y + C1) (2 v_xy + C2) / ((m_x^2 + m_y^2 + C1) (v_x + v_y + C2))`, C1 = 0.01^2, C2 = 0.03^2, from the
+    means m and the sample (co)variances v in every 7 x 7 window that lies within the image (Wang et al. 2004, eq. 13,
+    with uniform windows, as `skimage.metrics.structural_similarity` does by default). Images with a side below 7 have
+    the largest odd window that fits.
+
+    Shapes: reference [..., h, w] and image [..., h, w] broadcast over the leading axes; the result has these axes.
+    Raises InputError if the images differ in size or have no pixels.
+    """
+    x, y = (np.asarray(a) for a in (reference, image))
+    if x.ndim < 2 or y.ndim < 2 or x.shape[-2:] != y.shape[-2:] or 0 in x.shape[-2:]:
+        raise InputError(f"ssim: images of shapes {x.shape} and {y.shape}; both must end in the same height and width")
+    kind = np.float32 if x.dtype == y.dtype == np.float32 else np.float64
+    x, y = x.astype(kind, copy=False), y.astype(kind, copy=False)
+    side = min(7, *x.shape[-2:])
+    side -= 1 - side % 2
+    x, y = (a if a.ndim > 2 else a[None] for a in (x, y))
+    try:
+        shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except ValueError:
+        raise InputError(f"ssim: leading axes {x.shape[:-2]} and {y.shape[:-2]} do not broadcast") from None
+    result = np.empty(shape, kind)
+    for start in range(0, shape[-1], 32):  # pieces that stay in the cache
+        piece = np.s_[..., start : start + 32, :, :]
+        result[..., start : start + 32] = _ssim(
+            x[piece] if x.shape[-3] > 1 else x, y[piece] if y.shape[-3] > 1 else y, side
+        )
+    return result if reference.ndim > 2 or image.ndim > 2 else result[0]
+
+
+def _ssim(x: NDArray[np.floating], y: NDArray[np.floating], side: int) -> NDArray[np.floating]:
+    n = side * side
+    scale = x.dtype.type(n / (n - 1)) if n > 1 else x.dtype.type(1)
+    mx, my = _window_means(x, side), _window_means(y, side)
+    mxx, myy, mxy = mx * mx, my * my, mx * my
+    variance = scale * ((_window_means(x * x, side) - mxx) + (_window_means(y * y, side) - myy))
+    covariance = scale * (_window_means(x * y, side) - mxy)
+    c1, c2 = x.dtype.type(0.01**2), x.dtype.type(0.03**2)
+    maps = (2 * mxy + c1) * (2 * covariance + c2) / ((mxx + myy + c1) * (variance + c2))
+    return maps.mean((-2, -1))
+
+
+def _window_means(x: NDArray[np.floating], side: int) -> NDArray[np.floating]:
+    """Mean of every side x side window that lies within the image: [..., h, w] -> [..., h-side+1, w-side+1]."""
+    h, w = x.shape[-2] - side + 1, x.shape[-1] - side + 1
+    rows = x[..., :h, :].copy()
+    for k in range(1, side):
+        rows += x[..., k : k + h, :]
+    both = rows[..., :w].copy()
+    for k in range(1, side):
+        both += rows[..., k : k + w]
+    both /= side * side
+    return both
+
+
+def divergences(training: pd.DataFrame) -> pd.DataFrame:
+    """KL divergence of every latent on the test split, in nats: columns seed, latent, kl, rank (0 is the largest).
+
+    `training` has the columns of training.parquet; its rows `kl:<latent>` are used. Raises InputError if there are
+    none.
+    """
+    rows = _last(training)
+    rows = rows[rows["metric"].str.startswith("kl:")]
+    if rows.empty:
+        raise InputError("divergences: the training table has no rows 'kl:<latent>' of the test split")
+    result = pd.DataFrame(
+        {"seed": rows["seed"], "latent": rows["metric"].str.removeprefix("kl:").astype("int64"), "kl": rows["value"]}
+    ).sort_values(["seed", "kl", "latent"], ascending=[True, False, True], ignore_index=True)
+    result["rank"] = result.groupby("seed").cumcount()
+    return result
+
+
+def model(training: pd.DataFrame, judge: pd.DataFrame, active_above: float) -> pd.DataFrame:
+    """Metrics of the trained network, a row a seed, from its training table and its judge's.
+
+    `active_latents`: latents with a KL above `active_above` nats; `reconstruction`, `kl`: losses on the test split,
+    nats a sample; `judge_accuracy`: the judge's accuracy on the real test images (its first seed's).
+    """
+    last = _last(training)
+    result = last[last["metric"].isin(["reconstruction", "kl"])].pivot(index="seed", columns="metric", values="value")
+    active = divergences(training).assign(active=lambda d: d["kl"] > active_above).groupby("seed")["active"].sum()
+    judged = _last(judge)
+    judged = judged[(judged["metric"] == "accuracy") & (judged["seed"] == judged["seed"].min())]
+    if len(judged) != 1:
+        raise InputError(
+            f"model: the judge's training table has {len(judged)} rows 'accuracy' of the test split, not one"
+        )
+    result["active_latents"] = active.astype(float)
+    result["judge_accuracy"] = float(judged["value"].iloc[0])
+    return result.rename_axis(columns=None).reset_index()
+
+
+def moments(images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Orientation and size of images by their second moments.
+
+    With intensity-weighted central moments `m_pq = sum x^p y^q I / sum I` (x to the right, y upwards), the angle of the
+    long axis is `1/2 atan2(2 m_11, m_20 - m_02)` in radians, anticlockwise from the x axis (Hu 1962), and the size is
+    the radius of gyration `sqrt(m_20 + m_02)` in pixels. The angle is unwrapped along the first axis with period pi:
+    a half turn gives the same axis.
+
+    Shape: images [n, h, w], non-negative; both results [n]. Raises InputError for other shapes or an empty image.
+    """
+    x = np.asarray(images, np.float64)
+    if x.ndim != 3 or (x < 0).any() or not (x.sum((1, 2)) > 0).all():
+        raise InputError(f"moments: images of shape {x.shape}; it takes [n, h, w], none below 0 and none all 0")
+    h, w = x.shape[1:]
+    weight = x / x.sum((1, 2), keepdims=True)
+    right, up = np.arange(w)[None, None, :], -np.arange(h)[None, :, None]
+    dx = right - (weight * right).sum((1, 2), keepdims=True)
+    dy = up - (weight * up).sum((1, 2), keepdims=True)
+    m20, m02, m11 = ((weight * m).sum((1, 2)) for m in (dx * dx, dy * dy, dx * dy))
+    return np.unwrap(np.arctan2(2 * m11, m20 - m02) / 2, period=np.pi), np.sqrt(m20 + m02)
+
+
+def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's rank correlation of two vectors, average ranks for ties; NaN if one of them is constant."""
+    return _correlation(*(_ranks(np.asarray(v, float)) for v in (x, y)))
+
+
+def latents(
+    effect: NDArray[np.floating],
+    error: NDArray[np.floating],
+    published: NDArray[np.floating],
+    baseline: NDArray[np.floating],
+    alphas: Sequence[float],
+    height: int,
+    width: int,
+) -> pd.DataFrame:
+    """Metrics of every latent's average causal effect on the pixels, a row a latent.
+
+    `effect_min`, `effect_max`, `effect_range` over pixels and alphas; `effect_error`: root mean square standard
+    error; `move`: largest root mean square difference over the pixels between the mean images at two alphas;
+    `effect_order`: mean correlation of the maps at neighbouring alphas (1: they change smoothly, 0: no order);
+    `effect_like_image`: correlation of the map at an alpha with the mean image at it, mean over the alphas;
+    `rotation`, `shrinking`: |Spearman correlation| of the mean image's angle and size (`moments`) with alpha;
+    `turn`: range of the angle, degrees; `scaling`: least over greatest size. `published_*`: the same of the effect
+    as published; `published_noise`: root mean square of its difference to `effect`.
+
+    Shapes: effect, error, published [latents, alphas, pixels], baseline [latents, pixels]: the mean image at an
+    alpha is baseline + effect. Raises InputError for other shapes.
+    """
+    if effect.shape[-1] != height * width or {effect.shape, error.shape, published.shape} != {
+        (len(baseline), len(alphas), baseline.shape[-1])
+    }:
+        raise InputError(
+            f"latents: effects of shape {effect.shape} and a baseline of shape {baseline.shape} do not fit "
+            f"{len(alphas)} alphas and images of {height} x {width}"
+        )
+    rows = []
+    for i in range(len(effect)):
+        e, f = (np.asarray(a[i], np.float64) for a in (effect, published))
+        images = np.clip(baseline[i] + e, 0, None)
+        angle, size = moments(images.reshape(-1, height, width))
+        squares = ((e[:, None] - e[None]) ** 2).mean(-1)
+        row = {
+            "latent": i,
+            "effect_range": e.max() - e.min(),
+            "effect_error": _rms(error[i]),
+            "move": float(np.sqrt(squares.max())),
+            "rotation": abs(rank_correlation(angle, alphas)),
+            "turn": float(np.degrees(np.ptp(angle))),
+            "shrinking": abs(rank_correlation(size, alphas)),
+            "scaling": size.min() / size.max(),
+            "published_noise": _rms(f - e),
+        }
+        for name, map_ in (("effect", e), ("published", f)):
+            row[f"{name}_min"], row[f"{name}_max"] = map_.min(), map_.max()
+            row[f"{name}_order"] = _mean(_correlation(a, b) for a, b in pairwise(map_))
+            row[f"{name}_like_image"] = _mean(_correlation(a, b) for a, b in zip(map_, images, strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def roles(latents: pd.DataFrame, active_above: float, moves_above: float) -> dict[str, float]:
+    """What a seed's latents do, taken together, from the rows of `latents` joined with their `kl`.
+
+    `moving_latents`: latents whose `move` is above `moves_above`; `roles_split`: 1 if of the active ones (KL above
+    `active_above`) the one that turns the image most is not the one that scales it most (NaN with fewer than two);
+    `collapsed_*`: of the others, the largest effects and the mean order and likeness (NaN if there are none).
+    """
+    active, collapsed = latents[latents["kl"] > active_above], latents[latents["kl"] <= active_above]
+    split = float(active["turn"].idxmax() != active["scaling"].idxmin()) if len(active) > 1 else np.nan
+    result = {"moving_latents": float((latents["move"] > moves_above).sum()), "roles_split": split}
+    for name in ("effect", "published"):
+        extremes = collapsed[[f"{name}_min", f"{name}_max"]].to_numpy(float)
+        result[f"collapsed_{name}_max"] = float(np.abs(extremes).max()) if len(collapsed) else np.nan
+        for what in ("order", "like_image"):
+            result[f"collapsed_{name}_{what}"] = float(collapsed[f"{name}_{what}"].mean())
+    return result
+
+
+def sharpness(images: NDArray[np.floating]) -> float:
+    """Root mean square gradient of images [n, h, w] by central differences: blur lowers it."""
+    x = np.asarray(images, np.float64)
+    if x.ndim != 3 or min(x.shape[1:]) < 2 or not len(x):
+        raise InputError(f"sharpness: images of shape {x.shape}; it takes [n, h, w], at least 2 x 2 pixels")
+    rows, columns = np.gradient(x, axis=(1, 2))
+    return float(np.sqrt(np.mean(rows**2 + columns**2)))
+
+
+def classes(
+    effect: NDArray[np.floating],
+    error: NDArray[np.floating],
+    published: NDArray[np.floating],
+    means: NDArray[np.floating],
+) -> dict[str, float]:
+    """Metrics of the average causal effects of the classes on the pixels, over all classes.
+
+    `class_effect_min`, `class_effect_max`, and `class_published_*` of the effect as published;
+    `class_effect_negative_share`: mean share of the pixels that are below -3 standard errors and below -0.01;
+    `class_maps_positive`: share of the classes without such a pixel; `class_maps_recognised`: share of the classes
+    whose map correlates better with their own contrast than with any other class's (contrast of k: mean image of k
+    minus the mean of the other classes' mean images).
+
+    Shapes: all [classes, pixels]; `means` are the classes' mean images. Raises InputError for other shapes.
+    """
+    if len({effect.shape, error.shape, published.shape, means.shape}) > 1 or len(means) < 2:
+        raise InputError(
+            f"classes: effects of shape {effect.shape} and mean images of shape {means.shape}; they must agree"
+        )
+    negative = (effect < -3 * error) & (effect < -0.01)
+    contrast = means - (means.sum(0) - means) / (len(means) - 1)
+    likeness = np.corrcoef(np.asarray(effect, np.float64), contrast)[: len(means), len(means) :]
+    return {
+        "class_effect_min": float(effect.min()),
+        "class_effect_max": float(effect.max()),
+        "class_published_min": float(published.min()),
+        "class_published_max": float(published.max()),
+        "class_effect_negative_share": float(negative.mean()),
+        "class_maps_positive": float((~negative.any(1)).mean()),
+        "class_maps_recognised": float((likeness.argmax(1) == np.arange(len(means))).mean()),
+    }
+
+
+def adjusted_rand(a: ArrayLike, b: ArrayLike) -> float:
+    """Adjusted Rand index of two labellings (Hubert and Arabie 1985, eq. 5): 1 for the same partition, 0 expected by
+    chance. Raises InputError if they differ in length or are empty."""
+    first, second = np.asarray(a), np.asarray(b)
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise InputError(
+            f"adjusted_rand: labels of shapes {first.shape} and {second.shape}; it takes two alike, not empty"
+        )
+    _, i = np.unique(first, return_inverse=True)
+    _, j = np.unique(second, return_inverse=True)
+    table = np.bincount(i * (j.max() + 1) + j, minlength=(i.max() + 1) * (j.max() + 1)).reshape(i.max() + 1, -1)
+    together, rows, columns, pairs = (
+        float((n * (n - 1) // 2).sum()) for n in (table, table.sum(1), table.sum(0), np.array(len(i)))
+    )
+    expected = rows * columns / pairs if pairs else 0.0
+    greatest = (rows + columns) / 2
+    return 1.0 if greatest == expected else (together - expected) / (greatest - expected)
+
+
+def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
+    """Metrics of every clustering, a row each, from the tables clusters and sweep.
+
+    `converged`; `clusters`, `largest`, `smallest` (neurons); `constant`: neurons set apart; `preference`;
+    `plateau_points`: swept preferences on the chosen plateau; `median_converged`, `clusters_at_median`: at
+    scikit-learn's default preference; `silhouette_clusters`: clusters where the mean silhouette is best. Where a
+    run did not converge its numbers are NaN.
+    """
+    rows = []
+    sizes = _groups(clusters)
+    for key, runs in _groups(sweep).items():
+        chosen, median = runs[runs["chosen"]], runs[runs["median"]]
+        if len(chosen) != 1 or key not in sizes:
+            raise InputError(
+                f"clusterings: {dict(zip(_CLUSTERING, key, strict=True))} has {len(chosen)} chosen runs, not one"
+            )
+        run = chosen.iloc[0]
+        members = sizes[key]["cluster"]
+        members = members[members >= 0].value_counts()
+        silhouette = runs[runs["converged"] & runs["silhouette"].notna()].sort_values("silhouette")
+        ok = bool(run["converged"])
+        at_median = len(median) and bool(median["converged"].iloc[0])
+        rows.append(
+            dict(zip(_CLUSTERING, key, strict=True))
+            | {
+                "converged": float(ok),
+                "clusters": float(run["clusters"]) if ok else np.nan,
+                "largest": float(members.max()) if ok else np.nan,
+                "smallest": float(members.min()) if ok else np.nan,
+                "constant": float(run["constant"]),
+                "preference": float(run["preference"]),
+                "plateau_points": float(runs["plateau"].sum()),
+                "median_converged": float(median["converged"].iloc[0]) if len(median) else np.nan,
+                "clusters_at_median": float(median["clusters"].iloc[0]) if at_median else np.nan,
+                "silhouette_clusters": float(silhouette["clusters"].iloc[-1]) if len(silhouette) else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cluster_lesions(lesions: pd.DataFrame, clusterings: pd.DataFrame, fail_below: float) -> pd.DataFrame:
+    """Metrics of the lesions of single clusters, a row a clustering, scope and ablation; NaN where it did not converge.
+
+    `failing_clusters`: clusters without which the accuracy is below `fail_below`; `lowest_accuracy`; `gap`: second
+    lowest minus lowest; `important_neurons`, `important_hidden`, `important_accuracy`, `important_z`, `important_p`: of
+    the cluster whose lesion hurts most; `important_fails`: 1 if its accuracy is below `fail_below`; `taken_for`: the
+    class that its images are mostly taken for when wrong (NaN if none is).
+    """
+    counted = lesions[lesions["converged"].astype(bool)]
+    rows: dict[Any, dict[str, float]] = {}
+    for key, part in counted[counted["set"] == "cluster"].groupby(_CLUSTERING + _LESION):
+        accuracy = np.sort(part["accuracy"].to_numpy(float))
+        rows[key] = {"failing_clusters": float((accuracy < fail_below).sum()), "lowest_accuracy": accuracy[0]}
+        rows[key]["gap"] = accuracy[1] - accuracy[0] if len(accuracy) > 1 else np.nan
+    for key, part in counted[counted["set"] == "important"].groupby(_CLUSTERING + _LESION):
+        lesion = part.iloc[0]
+        taken_for = float(lesion["taken_for"]) if lesion["taken_for"] >= 0 else np.nan
+        rows[key] = rows.get(key, {}) | _lesion("important", lesion, fail_below) | {"taken_for": taken_for}
+    metrics = ["failing_clusters", "lowest_accuracy", "gap", *_lesion_metrics("important"), "taken_for"]
+    return _complete(clusterings, rows, metrics)
+
+
+def pairs(clusters: pd.DataFrame) -> pd.DataFrame:
+    """How the clusters of each reading of the effects compare with those of the activations at the same alpha.
+
+    A row a reading and number of draws, compared with the activations of the same draws (or, where there are none, of
+    the most): `ari`, the adjusted Rand index over the neurons that both cluster; `identical`: 1 if the partitions,
+    constant neurons included, are the same; `clusters_difference`: clusters of the activations minus those of the
+    effects. NaN unless both converged.
+    """
+    groups = _groups(clusters)
+    rows = []
+    for key, part in groups.items():
+        if key[4] == "activation":
+            continue
+        others = {k[5]: k for k in groups if k[:5] == (*key[:4], "activation")}
+        if not others:
+            raise InputError(f"pairs: no activation clusters beside {dict(zip(_CLUSTERING, key, strict=True))}")
+        other = groups[others[_draws(others, key[5])]]
+        row = dict(zip(_CLUSTERING, key, strict=True)) | dict.fromkeys(
+            ("ari", "identical", "clusters_difference"), np.nan
+        )
+        if part["converged"].all() and other["converged"].all():
+            a, b = part.set_index("neuron")["cluster"].align(other.set_index("neuron")["cluster"], join="inner")
+            both = (a >= 0) & (b >= 0)
+            row["ari"] = adjusted_rand(a[both], b[both]) if both.any() else np.nan
+            row["identical"] = float(len(a) == len(part) == len(other) and adjusted_rand(a, b) == 1)
+            row["clusters_difference"] = float(b[b >= 0].nunique() - a[a >= 0].nunique())
+        rows.append(row)
+    return pd.DataFrame(rows, columns=[*_CLUSTERING, "ari", "identical", "clusters_difference"])
+
+
+def critical_lesions(lesions: pd.DataFrame, pairs: pd.DataFrame, fail_below: float) -> pd.DataFrame:
+    """Metrics of the critical sets (what the important clusters of the activations and of the effects have in common),
+    a row a pair of clusterings, scope and ablation; NaN where they did not converge.
+
+    `critical_neurons`, `critical_hidden`, `critical_accuracy`, `critical_z`, `critical_p`; `critical_nonempty`,
+    `critical_fails` (accuracy below `fail_below`), `critical_degrades` (below the intact network's): 1 or 0;
+    `critical_to_important`: its neurons over those of the smaller of the two important clusters (NaN if that has none).
+    """
+    counted = lesions[lesions["converged"].astype(bool)]
+    unharmed = dict(_intact(lesions))
+    important = counted[counted["set"] == "important"]
+    sizes: dict[Any, int] = important.set_index([*_CLUSTERING, *_LESION])["neurons"].to_dict()
+    rows: dict[Any, dict[str, float]] = {}
+    for key, part in counted[counted["set"] == "critical"].groupby(_CLUSTERING + _LESION):
+        at, draws, lesioned = key[:4], key[5], key[6:]
+        lesion = part.iloc[0]
+        there = [k[5] for k in sizes if k[:5] == (*at, "activation") and k[6:] == lesioned]
+        beside = [key, (*at, "activation", _draws(there, draws), *lesioned)]
+        smaller = min(sizes.get(k, 0) for k in beside)
+        rows[key] = _lesion("critical", lesion, fail_below) | {
+            "critical_nonempty": float(lesion["neurons"] > 0),
+            "critical_degrades": float(lesion["accuracy"] < unharmed[key[:3]]),
+            "critical_to_important": float(lesion["neurons"]) / smaller if smaller else np.nan,
+        }
+    more = ["critical_nonempty", "critical_degrades", "critical_to_important"]
+    return _complete(pairs, rows, [*_lesion_metrics("critical"), *more])
+
+
+def intact(lesions: pd.DataFrame) -> pd.DataFrame:
+    """Share of the unharmed decoder's images that the judge takes for the digit: a row a seed, digit and latent."""
+    accuracy = _intact(lesions)
+    return accuracy.rename("intact_accuracy").reset_index()
+
+
+def summary(
+    clusterings: pd.DataFrame,
+    cluster_lesions: pd.DataFrame,
+    pairs: pd.DataFrame,
+    critical_lesions: pd.DataFrame,
+    classes: int,
+) -> pd.DataFrame:
+    """The metrics of clusterings, pairs and lesions over the alphas, a row a latent, reading and draws (and scope and
+    ablation, for lesions).
+
+    `<metric>_min`, `_max`, `_median` of numbers, `_share` of yes/no and `_all` (1 if the share is 1); `unconverged`:
+    alphas left out; `important_p_share`, `critical_p_share`: share of the alphas with p <= 0.05;
+    `exactly_one_fails_share`: of those where one cluster fails and no other; `taken_for_<class>_share`: of those where
+    the important cluster's lesion gives wrong images, the share where that class is the commonest among them;
+    `differ_most_at_0`: 1 if no alpha has a larger |clusters_difference| than the one nearest to 0, and that is not 0.
+    Only converged clusterings count; NaN where none did.
+    """
+    parts = []
+    over = ["seed", "digit", "latent", "reading", "draws"]
+    for key, rows in _by(clusterings, over):
+        result = {"unconverged": float((rows["converged"] == 0).sum())}
+        result |= _spread(rows, ["clusters", "largest", "smallest", "clusters_at_median", "silhouette_clusters"])
+        parts.append(key | result)
+    for key, rows in _by(cluster_lesions, [*over, *_LESION]):
+        result = _spread(rows, ["important_neurons", "important_hidden", "failing_clusters", "gap", "important_z"])
+        result |= _shares(rows, ["important_fails"])
+        result["important_p_share"] = _share(rows["important_p"], rows["important_p"] <= 0.05)
+        result["exactly_one_fails_share"] = _share(rows["failing_clusters"], rows["failing_clusters"] == 1)
+        result |= {f"taken_for_{k}_share": _share(rows["taken_for"], rows["taken_for"] == k) for k in range(classes)}
+        parts.append(key | result)
+    for key, rows in _by(pairs, over):
+        result = _spread(rows, ["ari", "clusters_difference"]) | _shares(rows, ["identical"])
+        known = rows[rows["clusters_difference"].notna()]
+        result["differ_most_at_0"] = np.nan
+        if len(known):
+            difference = known["clusters_difference"].abs().to_numpy(float)
+            at_zero = difference[known["alpha"].abs().argmin()]
+            result["differ_most_at_0"] = float(at_zero > 0 and at_zero == difference.max())
+        parts.append(key | result)
+    for key, rows in _by(critical_lesions, [*over, *_LESION]):
+        result = _spread(rows, ["critical_neurons", "critical_hidden", "critical_to_important", "critical_z"])
+        result |= _shares(rows, ["critical_nonempty", "critical_fails", "critical_degrades"])
+        result["critical_p_share"] = _share(rows["critical_p"], rows["critical_p"] <= 0.05)
+        parts.append(key | result)
+    return pd.DataFrame(parts)
+
+
+def assemble(parts: Iterable[tuple[str, pd.DataFrame]], ranks: pd.DataFrame) -> pd.DataFrame:
+    """The metrics file of (level, table) pairs: keys first, the rank of every latent filled in, metrics as float64.
+
+    Keys that do not apply are missing (integers), NaN (alpha) or empty (strings). Columns and rows are sorted.
+    """
+    table = pd.concat([part.assign(level=level) for level, part in parts if len(part)], ignore_index=True)
+    for key in KEYS:
+        if key not in table:
+            table[key] = pd.NA
+    known = ranks.set_index(["seed", "latent"])["rank"]
+    wanted = pd.MultiIndex.from_frame(table[["seed", "latent"]])
+    table["rank"] = known.reindex(wanted).to_numpy()
+    for key in ("seed", "digit", "latent", "rank", "draws"):
+        table[key] = table[key].astype("Float64").astype("Int64")
+    table["seed"] = table["seed"].astype("int64")
+    table["alpha"] = pd.to_numeric(table["alpha"]).astype("float64")
+    for key in ("level", "reading", *_LESION):
+        table[key] = table[key].astype(object).where(table[key].notna(), "").astype("str")
+    metrics = sorted(str(column) for column in table if column not in KEYS)
+    # A z-score against random sets that are all alike is no number.
+    table[metrics] = table[metrics].astype("float64").replace([np.inf, -np.inf], np.nan)
+    return table[[*KEYS, *metrics]].sort_values(list(KEYS), ignore_index=True)
+
+
+def _last(training: pd.DataFrame) -> pd.DataFrame:
+    rows = training[training["split"] == "test"]
+    return rows[rows["iteration"] == rows.groupby("seed")["iteration"].transform("max")]
+
+
+def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, where, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[where]
+
+
+def _correlation(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
+    """Pearson's correlation; NaN if one of them is constant."""
+    x, y = x - x.mean(), y - y.mean()
+    norm = np.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / norm) if norm > 0 else np.nan
+
+
+def _rms(x: NDArray[np.floating]) -> float:
+    return float(np.sqrt(np.mean(np.asarray(x, np.float64) ** 2)))
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = [v for v in values if not np.isnan(v)]
+    return float(np.mean(known)) if known else np.nan
+
+
+def _groups(table: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
+    return dict(list(table.groupby(_CLUSTERING, sort=True, dropna=False)))
+
+
+def _by(table: pd.DataFrame, keys: list[str]) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
+    if len(table):
+        for key, rows in table.groupby(keys, sort=True, dropna=False):
+            yield dict(zip(keys, key, strict=True)), rows
+
+
+def _draws(there: Iterable[int], wanted: int) -> int:
+    """Draws of the activations that effects of `wanted` draws are compared with."""
+    return max(there, key=lambda draws: (draws == wanted, draws), default=wanted)
+
+
+def _intact(lesions: pd.DataFrame) -> pd.Series:
+    rows = lesions[lesions["set"] == "intact"]
+    return rows.groupby(["seed", "digit", "latent"])["accuracy"].mean()
+
+
+def _lesion_metrics(name: str) -> list[str]:
+    return [f"{name}_{column}" for column in ("neurons", "hidden", "accuracy", "z", "p", "fails")]
+
+
+def _lesion(name: str, lesion: "pd.Series[Any]", fail_below: float) -> dict[str, float]:
+    values = [
+        *(lesion[column] for column in ("neurons", "hidden", "accuracy", "z", "p")),
+        lesion["accuracy"] < fail_below,
+    ]
+    return dict(zip(_lesion_metrics(name), map(float, values), strict=True))
+
+
+def _complete(keys: pd.DataFrame, rows: dict[Any, dict[str, float]], metrics: list[str]) -> pd.DataFrame:
+    """A row a clustering of `keys`, scope and ablation: those of `rows`, NaN where there is none."""
+    table = [
+        dict(zip(_CLUSTERING + _LESION, key, strict=True)) | dict.fromkeys(metrics, np.nan) | rows.get(key, {})
+        for clustering in keys[_CLUSTERING].itertuples(index=False, name=None)
+        for key in ((*clustering, scope, ablation) for scope in SCOPES for ablation in ABLATIONS)
+    ]
+    return pd.DataFrame(table, columns=[*_CLUSTERING, *_LESION, *metrics])
+
+
+def _spread(rows: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
+    """Least, greatest and median over the rows."""
+    return {f"{m}_{how}": float(getattr(rows[m], how)()) for m in metrics for how in ("min", "max", "median")}
+
+
+def _shares(rows: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
+    shares = {metric: float(rows[metric].mean()) for metric in metrics}
+    every = {f"{m}_all": np.nan if np.isnan(share) else float(share == 1) for m, share in shares.items()}
+    return {f"{m}_share": share for m, share in shares.items()} | every
+
+
+def _share(values: "pd.Series[Any]", true: "pd.Series[bool]") -> float:
+    """Share of the known values for which `true` is; NaN if none is known."""
+    known = values.notna()
+    return float(true[known].mean()) if known.any() else np.nan

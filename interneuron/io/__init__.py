@@ -1,0 +1,32 @@
+"""Files: safetensors, tables, text and pictures. Every write is whole or not at all.
+
+Downloads are in `interneuron.io.download`, which is not imported here: only one step needs it.
+"""
+
+from interneuron.io.files import (
+    atomic,
+    load_table,
+    load_tensors,
+    metadata,
+    save_animation,
+    save_figure,
+    save_table,
+    save_tensors,
+    save_text,
+    sha256,
+    tensor_names,
+)
+
+__all__ = [
+    "atomic",
+    "load_table",
+    "load_tensors",
+    "metadata",
+    "save_animation",
+    "save_figure",
+    "save_table",
+    "save_tensors",
+    "save_text",
+    "sha256",
+    "tensor_names",
+]

@@ -1,0 +1,262 @@
+"""Tensors, tables, text and pictures, written under a temporary name and renamed when whole."""
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interneuron.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from matplotlib.figure import Figure
+
+Pathlike = str | os.PathLike[str]
+
+_KEY = "interneuron"
+_FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
+_STORED = frozenset(
+    "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()  # noqa: SIM905
+)
+
+
+@contextmanager
+def atomic(path: Pathlike) -> Iterator[Path]:
+    """A temporary path beside `path`, with its suffix: renamed to `path` at the end of the block, removed if it fails.
+
+    Parent folders are made. Readers see the old file or the whole new one. Raises `InputError` when the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if _disk_is_full(error):
+            raise InputError(
+                f"disk is full: {path} could not be written and nothing of it was left; free some space there and retry"
+            ) from error
+        raise
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    if type(error).__name__ == "SafetensorError":  # says it in its text only
+        return any(text in str(error) for text in _FULL.values())
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def sha256(path: Pathlike) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with _existing(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_text(path: Pathlike, text: str) -> None:
+    """Write `text` as UTF-8, its line ends as they are."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+# tensors
+
+
+def save_tensors(path: Pathlike, tensors: Mapping[str, "np.ndarray | torch.Tensor"], metadata: Any) -> None:
+    """Write named arrays or tensors to a safetensors file.
+
+    `metadata` is anything that JSON holds (NumPy numbers and arrays become numbers and lists, keys become strings); it
+    is stored sorted, under the single key `interneuron`, so that equal content gives equal bytes.
+
+    Raises `InputError` for a type that safetensors or NumPy lacks (objects, text, complex, bfloat16) and for metadata
+    that is no JSON, NaN included.
+    """
+    from safetensors.numpy import save_file
+
+    arrays = {name: _storable(name, value) for name, value in tensors.items()}
+    try:
+        text = json.dumps(metadata, sort_keys=True, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the metadata for {path} are not JSON: {error}") from error
+    with atomic(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(arrays, temporary, metadata={_KEY: text})
+        temporary.chmod(mode)  # safetensors' own is for the owner alone
+
+
+def load_tensors(
+    path: Pathlike, names: Iterable[str] | None = None, rows: slice | None = None
+) -> dict[str, np.ndarray]:
+    """Named arrays of a safetensors file: all of them, or `names`, in that order. No other is read from the disk.
+
+    With `rows`, only that slice of axis 0 is read. Raises `InputError` for a missing or broken file and for a name that
+    the file lacks.
+    """
+    with _opened(path) as file:
+        there = sorted(file.keys())
+        wanted = there if names is None else list(names)
+        for name in wanted:
+            if name not in there:
+                raise InputError(f"{path} has no tensor {name!r}; it has {_some(there)}")
+        if rows is None:
+            return {name: file.get_tensor(name) for name in wanted}
+        return {name: file.get_slice(name)[rows] for name in wanted}
+
+
+def tensor_names(path: Pathlike) -> list[str]:
+    """Names of the tensors in a safetensors file, sorted."""
+    with _opened(path) as file:
+        return sorted(file.keys())
+
+
+def metadata(path: Pathlike) -> Any:
+    """What `save_tensors` stored as metadata; `InputError` if the file holds none."""
+    with _opened(path) as file:
+        text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise InputError(f"{path} has no metadata under the key {_KEY!r}, which every file of this workflow has")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"the metadata of {path} are not JSON: {error}") from error
+
+
+@contextmanager
+def _opened(path: Pathlike) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    _existing(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except SafetensorError as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); make it again") from error
+
+
+def _storable(name: str, value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        kind = str(value.dtype).removeprefix("torch.")
+        value = value.numpy() if kind in _STORED else None
+    else:
+        value = np.asarray(value)
+        kind = value.dtype.name
+    if kind not in _STORED:
+        raise InputError(
+            f"tensor {name!r} is of type {kind}, which is not stored; convert it to one of {_some(_STORED)}"
+        )
+    # Not np.ascontiguousarray: it gives a scalar an axis.
+    return np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r} is a {type(value).__name__}")
+
+
+# tables
+
+
+def save_table(path: Pathlike, frame: "pd.DataFrame") -> None:
+    """Write a table as Parquet or as tab-separated text, by the suffix `.parquet` or `.tsv`, without its index.
+
+    Equal tables give equal bytes. In `.tsv` floats have the fewest digits that give the same number again, and a
+    missing value is an empty cell.
+    """
+    suffix = _table_suffix(path)
+    with atomic(path) as temporary:
+        if suffix == ".tsv":
+            frame.to_csv(temporary, sep="\t", index=False, lineterminator="\n", encoding="utf-8")
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        # pandas' own metadata name versions and the index: the bytes would depend on more than the table.
+        table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1).replace_schema_metadata(None)
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def load_table(path: Pathlike) -> "pd.DataFrame":
+    """Read a table written by `save_table`; `InputError` for a missing or broken file.
+
+    An empty cell of a `.tsv` is NaN among numbers, and empty text in every other column, also in one without any value.
+    """
+    import pandas as pd
+
+    suffix = _table_suffix(path)
+    _existing(path)
+    try:
+        if suffix == ".tsv":
+            frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+            for column in frame.columns:
+                if frame[column].isna().all() or not pd.api.types.is_numeric_dtype(frame[column]):
+                    frame[column] = frame[column].astype(object).where(frame[column].notna(), "")
+            return frame.infer_objects()
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path, use_threads=False).to_pandas(use_threads=False)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} is not a whole {suffix} table ({error}); make it again") from error
+
+
+def _table_suffix(path: Pathlike) -> str:
+    suffix = Path(path).suffix
+    if suffix not in (".parquet", ".tsv"):
+        raise InputError(f"{path} is no name for a table: it ends in {suffix!r} and takes .parquet or .tsv")
+    return suffix
+
+
+# pictures
+
+
+def save_figure(path: Pathlike, figure: "Figure") -> None:
+    """Write a matplotlib figure as PNG, at its own resolution, without date or version inside."""
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def save_animation(path: Pathlike, frames: Sequence[np.ndarray], ms: int) -> None:
+    """Write frames as an endless GIF, each shown for `ms` milliseconds (GIF counts in steps of 10).
+
+    Shapes: uint8 [height, width] (grey, kept exactly) or [height, width, 3] (colours, one palette of 256 for all
+    frames). Raises `InputError` for anything else, for no frames, or frames of different shapes.
+    """
+    from PIL import Image
+
+    arrays = [np.asarray(frame) for frame in frames]
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) != 1 or not (len(shapes[0]) == 2 or shapes[0][2:] == (3,)) or 0 in shapes[0]:
+        raise InputError(f"frames of shapes {shapes} are no animation; it takes one shape, [h, w] or [h, w, 3]")
+    if any(array.dtype != np.uint8 for array in arrays):
+        raise InputError(f"frames of type {arrays[0].dtype} are no animation; it takes uint8")
+    if ms < 10:
+        raise InputError(f"a frame of {ms} ms cannot be shown; it takes 10 or more")
+    images = [Image.fromarray(array) for array in arrays]
+    if arrays[0].ndim == 3:
+        palette = Image.fromarray(np.concatenate(arrays)).quantize(256)
+        images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    with atomic(path) as temporary:
+        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=ms, loop=0)
+
+
+def _existing(path: Pathlike) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    return path
+
+
+def _some(names: Iterable[str], most: int = 12) -> str:
+    ordered = sorted(names)
+    rest = len(ordered) - most
+    return ", ".join(ordered[:most]) + (f" and {rest} more" if rest > 0 else "") if ordered else "none"

@@ -1,0 +1,244 @@
+"""Lesions: any set of neurons of any layers, silenced while the network runs."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from interneuron.capture import Action, activations, hooked
+from interneuron.errors import InputError
+from interneuron.evaluate import ssim
+from interneuron.seeds import generator
+
+
+def lesion(
+    module: nn.Module,
+    x: Tensor,
+    masks: Mapping[str, Tensor],
+    values: Mapping[str, Tensor] | None = None,
+    rows: int = 1400,
+) -> Tensor:
+    """Outputs [L, n, ...] of `module` for n inputs x [n, ...] under each of L lesions, all in one batched pass.
+
+    A lesioned neuron's activation h becomes 0 (zero ablation; as (1 - mask) * h, so that NaN and infinities survive) or
+    its value in `values` (mean ablation: its mean over inputs of the intact network), wherever its layer's output goes.
+
+    masks: by layer name (see `interneuron.capture`; `input` too), bool [L, units], True where lesioned. values: by the
+    same names, [units]. rows: lesions x inputs that pass the network together; it bounds the memory, and a few thousand
+    keep the activations in the processor's cache. The module must treat its samples one by one.
+
+    Raises InputError for masks or values that don't fit, and as `interneuron.capture.activations` does.
+    """
+    if rows < 1:
+        raise InputError(f"rows is {rows}, and takes at least 1")
+    keep = {name: (~mask).to(x.dtype) for name, mask in masks.items()} if values is None else {}
+    inputs = max(1, min(len(x), rows))
+    together = rows // inputs
+    part = slice(0, 0)
+
+    def silence(name: str) -> Action:
+        def action(y: Tensor) -> Tensor:
+            h = y.reshape(part.stop - part.start, -1, sizes[name])
+            if values is None:
+                return (h * keep[name][part, None]).view(y.shape)
+            value = values[name].to(y.dtype)
+            return torch.where(masks[name][part, None], value, h).view(y.shape)
+
+        return action
+
+    out = None
+    with torch.no_grad(), hooked(module, x, {name: silence(name) for name in masks}) as sizes:
+        lesions = _check(sizes, masks, values)
+        for first in range(0, lesions, together):
+            part = slice(first, min(first + together, lesions))
+            count = part.stop - part.start
+            for start in range(0, len(x), inputs):
+                some = x[start : start + inputs]
+                y = module(some.expand(count, *some.shape).flatten(0, 1))
+                if count == lesions and len(some) == len(x):
+                    return y.view(lesions, len(x), *y.shape[1:])
+                if out is None:
+                    out = torch.empty((lesions, len(x), *y.shape[1:]), dtype=y.dtype, device=y.device)
+                out[part, start : start + inputs] = y.view(count, len(some), *y.shape[1:])
+    assert out is not None
+    return out
+
+
+def random_sets(
+    counts: Mapping[str, int], sizes: Mapping[str, int], samples: int, stream: np.random.Generator
+) -> dict[str, Tensor]:
+    """Random sets with counts[layer] neurons of each layer: by layer, bool [samples, sizes[layer]].
+
+    Every subset of a layer with that many neurons is equally likely, constant neurons included. Raises InputError for a
+    layer without a size and for more neurons than a layer has.
+    """
+    for name, count in counts.items():
+        if name not in sizes:
+            raise InputError(f"no layer {name!r} among {', '.join(sizes)}")
+        if not 0 <= count <= sizes[name]:
+            raise InputError(f"{count} neurons of layer {name!r} asked for, which has {sizes[name]}")
+    if samples < 1:
+        raise InputError(f"samples is {samples}, and takes at least 1")
+    sets = {}
+    for name, count in counts.items():
+        mask = np.zeros((samples, sizes[name]), bool)
+        mask[:, :count] = True
+        sets[name] = torch.from_numpy(stream.permuted(mask, axis=1))
+    return sets
+
+
+def compare(accuracy: float, null: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """An observed accuracy against those of random sets [samples]: mean and standard deviation of these, z, p.
+
+    z = (accuracy - mean) / standard deviation (n - 1 in the denominator); where all random sets agree it is 0 for an
+    accuracy like theirs and infinite for another. p = (1 + #{null <= accuracy}) / (1 + samples), the share of sets that
+    do at least as much harm, the observed one among them (Phipson and Smyth 2010). Raises InputError for fewer than two
+    samples.
+    """
+    if null.ndim != 1 or len(null) < 2:
+        raise InputError(f"the null has shape {list(null.shape)}, and takes at least two random sets on one axis")
+    mean, sd = float(null.mean()), float(null.std(ddof=1))
+    difference = accuracy - mean
+    z = difference / sd if sd > 0 else float(np.copysign(np.inf, difference)) if abs(difference) > 1e-12 else 0.0
+    return mean, sd, z, float((1 + (null <= accuracy + 1e-12).sum()) / (1 + len(null)))
+
+
+def _check(sizes: Mapping[str, int], masks: Mapping[str, Tensor], values: Mapping[str, Tensor] | None) -> int:
+    """Number of lesions, after a look at masks and values."""
+    if not masks:
+        raise InputError("no masks: a lesion takes at least one layer")
+    lesions = len(next(iter(masks.values())))
+    for name, mask in masks.items():
+        if mask.dtype != torch.bool or mask.shape != (lesions, sizes[name]) or not lesions:
+            raise InputError(
+                f"mask of layer {name!r} is {mask.dtype} {list(mask.shape)}, and takes torch.bool "
+                f"[{lesions or 'lesions'}, {sizes[name]}]"
+            )
+        if values is not None and (name not in values or values[name].shape != (sizes[name],)):
+            got = list(values[name].shape) if name in values else "missing"
+            raise InputError(f"values of layer {name!r} are {got}, and take one number for each of {sizes[name]} units")
+    return lesions
+
+
+class Bench:
+    """A decoder's images of one digit under lesions, judged by a classifier. Equal lesions are computed once.
+
+    decoder: a `torch.nn.Sequential` on [n, inputs] whose last layer are pixels in [0, 1]; judge: pixels [n, pixels] to
+    logits [n, classes]; layers: (name, size) of the layers that lesions may touch, inputs first and pixels last;
+    x [images, inputs] and null_x [null images, inputs]: inputs that should be taken for `digit`, for the lesions and
+    for their comparison with random sets; image: (height, width); key: (seed, purpose, numbers...) of the random sets.
+    Masks are bool arrays [neurons], the layers' units one after another.
+    """
+
+    def __init__(
+        self,
+        decoder: nn.Sequential,
+        judge: nn.Module,
+        layers: Sequence[tuple[str, int]],
+        x: Tensor,
+        null_x: Tensor,
+        digit: int,
+        image: tuple[int, int],
+        key: tuple,
+    ) -> None:
+        self.decoder, self.judge, self.x, self.null_x, self.digit, self.image = decoder, judge, x, null_x, digit, image
+        self.sizes = {str(name): int(size) for name, size in layers}
+        self.key = key
+        self.images = len(x)
+        self._judged = nn.Sequential(OrderedDict([*decoder.named_children(), ("judge", judge)]))
+        self._ends = np.cumsum([0, *self.sizes.values()])
+        if self.sizes[list(self.sizes)[-1]] != image[0] * image[1]:
+            raise InputError(
+                f"the decoder's images have {self.sizes[list(self.sizes)[-1]]} pixels, the judge's {image}"
+            )
+        self.nothing = np.zeros(self._ends[-1], bool)
+        self.hidden = self.nothing.copy()
+        self.hidden[self._ends[1] : self._ends[-2]] = True
+        y = activations(decoder, x, self.sizes)
+        self._means = {name: y[name].mean(0) for name in self.sizes}
+        self._intact = y[list(self.sizes)[-1]]
+        self._outcomes: dict[tuple[bytes, str], dict[str, float]] = {}
+        self._nulls: dict[tuple[tuple[int, ...], int], NDArray[np.float64]] = {}
+
+    def kinds(self, mask: NDArray[np.bool_]) -> dict[str, int]:
+        """How many neurons are in a set: `neurons`, of them `hidden`, `inputs` and `pixels`."""
+        counts = self._counts(mask)
+        return {
+            "neurons": sum(counts),
+            "hidden": sum(counts[1:-1]),
+            "inputs": counts[0],
+            "pixels": counts[-1],
+        }
+
+    def outcome(self, mask: NDArray[np.bool_], ablation: str) -> dict[str, float]:
+        """What a lesion does, by `ablation` `zero` or `mean` (or `none`).
+
+        `accuracy`: share of the images that the judge takes for the digit; `taken_for`: the class most often seen among
+        the others, -1 without any; `mse`, `ssim`: against the intact decoder's images, mean over images.
+        """
+        if ablation not in ("none", "zero", "mean"):
+            raise InputError(f"ablation is {ablation!r}, and takes 'none', 'zero' or 'mean'")
+        at = mask.tobytes(), ablation
+        if at not in self._outcomes:
+            if ablation == "none":
+                y = self._intact
+            else:
+                values = self._means if ablation == "mean" else None
+                y = lesion(self.decoder, self.x, self._split(mask[None]), values)[0]
+            with torch.no_grad():
+                seen = torch.cat([self.judge(some).argmax(-1) for some in y.split(700)])
+            wrong = torch.bincount(seen[seen != self.digit])
+            pictures, intact = (a.view(-1, *self.image).numpy() for a in (y, self._intact))
+            self._outcomes[at] = {
+                "accuracy": float((seen == self.digit).double().mean()),
+                "taken_for": int(wrong.argmax()) if len(wrong) else -1,
+                "mse": float(torch.mean((y - self._intact).double() ** 2)),
+                "ssim": float(ssim(intact, pictures).mean(dtype=np.float64)),
+            }
+        return self._outcomes[at]
+
+    def worst(self, masks: Sequence[NDArray[np.bool_]]) -> int:
+        """Number of the lesion (zero) with the lowest accuracy; ties go to the larger mse, then to the first."""
+        outcomes = [self.outcome(mask, "zero") for mask in masks]
+        return min(range(len(masks)), key=lambda i: (outcomes[i]["accuracy"], -outcomes[i]["mse"], i))
+
+    def null_accuracy(self, mask: NDArray[np.bool_]) -> float:
+        """Accuracy under a lesion (zero ablation), on the images that the random sets are judged on."""
+        return float(self._accuracies(self._split(mask[None]))[0])
+
+    def null(self, mask: NDArray[np.bool_], samples: int) -> NDArray[np.float64]:
+        """Accuracies [samples] under random sets (zero ablation) of the same size and layer mix as a lesion.
+
+        The random neurons of a layer depend on the layer and their number alone.
+        """
+        counts = tuple(self._counts(mask))
+        if (counts, samples) not in self._nulls:
+            masks: dict[str, Tensor] = {}
+            for layer, (name, count) in enumerate(zip(self.sizes, counts, strict=True)):
+                if count:
+                    stream = generator(*self.key, layer, count)
+                    masks |= random_sets({name: count}, self.sizes, samples, stream)
+            self._nulls[counts, samples] = self._accuracies(masks)
+        return self._nulls[counts, samples]
+
+    def pictures(self, masks: Sequence[NDArray[np.bool_]], x: Tensor) -> NDArray[np.uint8]:
+        """Images of x [n, inputs] as bytes, [1 + masks, n, pixels]: intact, then under each lesion (zero ablation)."""
+        y = lesion(self.decoder, x, self._split(np.stack([self.nothing, *masks])))
+        return (255 * y).round().clamp(0, 255).byte().numpy()
+
+    def _accuracies(self, masks: Mapping[str, Tensor]) -> NDArray[np.float64]:
+        seen = lesion(self._judged, self.null_x, masks).argmax(-1)
+        return (seen == self.digit).double().mean(-1).numpy()
+
+    def _counts(self, mask: NDArray[np.bool_]) -> list[int]:
+        return [int(mask[a:b].sum()) for a, b in pairwise(self._ends)]
+
+    def _split(self, masks: NDArray[np.bool_]) -> dict[str, Tensor]:
+        """Masks [L, neurons] by layer; layers without a lesion are left out, but for the input."""
+        parts = {name: masks[:, a:b] for name, (a, b) in zip(self.sizes, pairwise(self._ends), strict=True)}
+        first = next(iter(parts))
+        return {name: torch.from_numpy(part) for name, part in parts.items() if name == first or part.any()}

@@ -1,0 +1,264 @@
+"""The ledger that is kept: `docs/ledger.tsv`, a row a claim over all runs, and the tables that people read."""
+
+import csv
+import io
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from interneuron.claims import COLUMNS, FAILS, HOLDS, IN_PART, NOT_COMPARABLE, group_verdict
+from interneuron.errors import InputError
+from interneuron.workflow.config import Project
+from interneuron.workflow.fingerprint import Fingerprints, digest
+
+Row = dict[str, str]
+
+LEDGER = "docs/ledger.tsv"
+KEPT = (*COLUMNS, "commit", "versions", "stale")
+VERDICTS = (HOLDS, IN_PART, FAILS, NOT_COMPARABLE)
+BEGIN, END = "<!-- ledger -->", "<!-- /ledger -->"
+
+# What decides results: a commit stands for the code that ran only while these are as committed.
+CODE = ("interneuron", "scripts", "rules", "Snakefile", "config")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "snakemake")
+
+
+def code_of(project: Project, study: str, fingerprints: Fingerprints) -> str:
+    """Fingerprint of everything that decides a study's rows of the ledger.
+
+    It covers the scripts of the steps that the study uses, from `download` to `claims`, and what its entry and the
+    entries of its models and datasets tell those steps: parameters, seeds, hashes of the data, and what each claim
+    tests (metric, rows, condition). Titles, summaries, sources, addresses, figures and the wording of claims are left
+    out, so that better prose makes no row stale.
+    """
+    scripts = {step: fingerprints.of(step) for step in project.path(study)}
+    return digest({"scripts": scripts, "inputs": project.inputs(study)})
+
+
+def read(path: Path, columns: Iterable[str] = COLUMNS) -> list[Row]:
+    """Rows of a ledger, every value as it is written. Raises InputError for a file that is missing or no ledger."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: `make run`, `make paper` or `snakemake` write it")
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t", strict=True)
+        rows = list(reader)
+    missing = [column for column in columns if column not in (reader.fieldnames or ())]
+    if missing or any(None in row or None in row.values() for row in rows):
+        what = f"the columns {', '.join(missing)}" if missing else "the same number of values in every row"
+        raise InputError(f"{path} is no ledger of claims: it lacks {what}")
+    return rows
+
+
+def text(rows: Iterable[Row]) -> str:
+    """A kept ledger as the text of its file."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, KEPT, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def versions() -> str:
+    """Python and the packages that numbers come from: `python 3.11.2, torch 2.13.0, ...`."""
+    found = [f"python {'.'.join(map(str, sys.version_info[:3]))}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            raise InputError(f"{package} is not installed: results are recorded where they were made") from None
+    return ", ".join(found)
+
+
+def commit(root: Path) -> str:
+    """The commit that `root` is at. Raises InputError where the code there is not what was committed."""
+    changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *CODE).splitlines()
+    if changed:
+        names = ", ".join(sorted({line[3:] for line in changed})[:5])
+        raise InputError(f"the code is not as committed ({names}): commit first, since the ledger names the commit")
+    return _git(root, "rev-parse", "--short=12", "HEAD").strip()
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        raise InputError("git is not installed: the ledger names the commit of the code that ran") from None
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"git {arguments[0]} failed in {root}: {error.stderr.strip()}") from None
+    return done.stdout
+
+
+def merge(kept: Iterable[Row], new: Iterable[Row], codes: Mapping[str, str], commit: str, versions: str) -> list[Row]:
+    """New rows in place of the kept ones of the same study and claim; the others are left, but for `stale`.
+
+    `codes` is the current fingerprint of every study (`code_of`). A row that says nothing new keeps its commit. Raises
+    InputError where a new row was made by other code than the current one: `commit` would not be the code that ran.
+    """
+    before = {(row["study"], row["claim"]): row for row in kept}
+    rows: dict[tuple[str, str], Row] = {}
+    for row in new:
+        if row["code"] != codes.get(row["study"]):
+            raise InputError(
+                f"the claims of {row['study']} come from other code or config than the current: run its config again"
+            )
+        old = before.get((row["study"], row["claim"]), {})
+        same = old and old["versions"] == versions and all(old[column] == row[column] for column in COLUMNS)
+        stamp = old["commit"] if same else commit
+        rows[row["study"], row["claim"]] = {**row, "commit": stamp, "versions": versions, "stale": "no"}
+    return marked((rows | {key: row for key, row in before.items() if key not in rows}).values(), codes)
+
+
+def marked(rows: Iterable[Row], codes: Mapping[str, str]) -> list[Row]:
+    """Rows, studies in alphabetical order, with `stale` = `yes` where `code` is not the study's current one."""
+    current = [{**row, "stale": "no" if row["code"] == codes.get(row["study"]) else "yes"} for row in rows]
+    return [{key: row[key] for key in KEPT} for row in sorted(current, key=lambda row: row["study"])]
+
+
+def update(root: Path, claims: Path, project: Project) -> tuple[list[Row], int]:
+    """Merge `claims` into the kept ledger and the README; all rows, and how many of them are new or changed."""
+    from interneuron.io import save_text
+
+    codes = codes_of(project, root)
+    new = read(claims)
+    path = root / LEDGER
+    kept = read(path, KEPT) if path.is_file() else []
+    rows = merge(kept, new, codes, commit(root), versions())
+    page = with_table(root, rows, project)
+    save_text(path, text(rows))
+    save_text(root / "README.md", page)
+    before = {(row["study"], row["claim"]): row for row in kept}
+    return rows, sum(before.get((row["study"], row["claim"])) != row for row in rows)
+
+
+def check(root: Path, project: Project) -> None:
+    """Raise InputError where the README's table is not what the kept ledger says."""
+    if with_table(root, read(root / LEDGER, KEPT), project) != (root / "README.md").read_text(encoding="utf-8"):
+        raise InputError(f"the README's table is not that of {LEDGER}: `interneuron ledger --refresh` writes it")
+
+
+def refresh(root: Path, project: Project) -> list[Row]:
+    """Write the marks of stale rows and the README's table anew; no row is added."""
+    from interneuron.io import save_text
+
+    rows = marked(read(root / LEDGER, KEPT), codes_of(project, root))
+    page = with_table(root, rows, project)
+    save_text(root / LEDGER, text(rows))
+    save_text(root / "README.md", page)
+    return rows
+
+
+def codes_of(project: Project, root: Path) -> dict[str, str]:
+    """The current fingerprint of every study of the project."""
+    fingerprints = Fingerprints(root)
+    return {study: code_of(project, study, fingerprints) for study in project.studies}
+
+
+# tables for people
+
+
+def counted(rows: Iterable[Row]) -> str:
+    """`13 claims: 7 hold, 2 hold in part, 3 fail, 1 not comparable`."""
+    verdicts = Counter(row["verdict"] for row in rows)
+    words = {HOLDS: ("holds", "hold"), IN_PART: ("holds in part", "hold in part"), FAILS: ("fails", "fail")}
+    parts = []
+    for verdict in VERDICTS:
+        if n := verdicts[verdict]:
+            parts.append(f"{n} {words.get(verdict, (verdict, verdict))[n > 1]}")
+    total = sum(verdicts.values())
+    return f"{total} claim{'s' * (total != 1)}: {', '.join(parts)}" if parts else "no claims"
+
+
+def measured(row: Row) -> str:
+    """What was measured, with its interval: `4 [3, 5]`."""
+    if not row["measured"]:
+        return ""
+    value, low, high = (_number(row[key]) for key in ("measured", "low", "high"))
+    mark = "" if row["interval"] == "95%" else f" {row['interval']}"
+    return f"{value} [{low}, {high}]{mark}"
+
+
+def _number(value: str) -> str:
+    try:
+        return f"{float(value):.3g}" if abs(float(value)) < 1000 else f"{float(value):,.0f}"
+    except ValueError:
+        return value
+
+
+def terminal(rows: list[Row], width: int) -> str:
+    """The ledger for a terminal of `width` characters: counts first, then a table a study."""
+    lines = [counted(rows)]
+    for study in dict.fromkeys(row["study"] for row in rows):
+        own = [row for row in rows if row["study"] == study]
+        lines += ["", f"{study}: {counted(own)}"]
+        cells = [
+            [row["claim"], row["states"], row["reported"], measured(row), row["n"], _share(row), row["verdict"]]
+            for row in own
+        ]
+        lines += _columns(["claim", "states", "reported", "measured", "n", "seeds", "verdict"], cells, width)
+    return "\n".join(lines)
+
+
+def _share(row: Row) -> str:
+    return f"{float(row['share']):.0%}" if row["share"] else ""
+
+
+def _columns(head: list[str], rows: list[list[str]], width: int) -> list[str]:
+    """Rows in columns; the second column (what is stated) takes what is left of the width, in several lines."""
+    most = {0: 34, 2: 18, 3: 26}
+    sizes = [min(max(len(row[i]) for row in [head, *rows]), most.get(i, width)) for i in range(len(head))]
+    room = max(20, width - sum(sizes) + sizes[1] - 2 * (len(head) - 1))
+    sizes[1] = min(sizes[1], room)
+    lines = []
+    for row in [head, ["-" * size for size in sizes], *rows]:
+        wrapped = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, sizes, strict=True)]
+        for part in range(max(map(len, wrapped))):
+            cells = (lines_[part] if part < len(lines_) else "" for lines_ in wrapped)
+            lines.append("  ".join(f"{cell:<{size}}" for cell, size in zip(cells, sizes, strict=True)).rstrip())
+    return lines
+
+
+def table(rows: list[Row], papers: Mapping[str, str]) -> str:
+    """The README's table: counts for each study, then a row a claim or group of claims."""
+    if not rows:
+        return "No claim has been tested yet."
+    lines = ["| study | paper | " + " | ".join(VERDICTS) + " |", "|---|---|" + "---:|" * len(VERDICTS)]
+    studies = list(dict.fromkeys(row["study"] for row in rows))
+    for study in studies:
+        verdicts = Counter(row["verdict"] for row in rows if row["study"] == study)
+        counts = " | ".join(str(verdicts[verdict]) for verdict in VERDICTS)
+        lines.append(f"| {study} | {papers.get(study, '')} | {counts} |")
+    for study in studies:
+        lines += ["", f"**{study}**", "", "| claim | states | reported | measured | verdict |", "|---|---|---|---|---|"]
+        own = [row for row in rows if row["study"] == study]
+        for name in dict.fromkeys(row["group"] or row["claim"] for row in own):
+            lines.append(_group(name, [row for row in own if (row["group"] or row["claim"]) == name]))
+    if any(row["stale"] == "yes" for row in rows):
+        lines += ["", "*Stale*: code or parameters have changed since; run it again to know."]
+    return "\n".join(lines)
+
+
+def _group(name: str, rows: list[Row]) -> str:
+    verdict = group_verdict(row["verdict"] for row in rows)
+    if len(rows) > 1:
+        held = sum(row["verdict"] == HOLDS for row in rows)
+        states, values, reported = f"{rows[0]['states']} (and {len(rows) - 1} more)", f"{held} of {len(rows)} hold", ""
+    else:
+        states, values, reported = rows[0]["states"], measured(rows[0]), rows[0]["reported"]
+    stale = " (stale)" if any(row["stale"] == "yes" for row in rows) else ""
+    cells = (name, states, reported, values, f"**{verdict}**{stale}")
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def with_table(root: Path, rows: list[Row], project: Project) -> str:
+    """The README's text with the table of `rows` between its markers."""
+    path = root / "README.md"
+    page = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
+        raise InputError(f"README.md has no place for the ledger: it takes one line {BEGIN} and, below it, one {END}")
+    head, rest = page.split(BEGIN)
+    papers = {study: entry.paper for study, entry in project.studies.items()}
+    return f"{head}{BEGIN}\n{table(rows, papers)}\n{END}{rest.split(END)[1]}"

@@ -1,0 +1,156 @@
+"""What the rules ask of the config: which files a job reads, its one dict of params, its memory and time."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from interneuron.errors import InputError
+from interneuron.seeds import block_name
+from interneuron.workflow import config as entries
+from interneuron.workflow.fingerprint import Fingerprints
+from interneuron.workflow.ledger import code_of
+
+BLOCK_FILES = ("ace", "clusters", "lesioned", "lesions", "metrics", "null", "sweep")
+SUFFIX = {"ace": "safetensors", "activations": "safetensors", "lesioned": "safetensors"}
+
+
+class Plan:
+    """The config, resolved for the rules: every public method is an input, params or resources function of a rule."""
+
+    def __init__(self, config: dict[str, Any], root: Path) -> None:
+        if {"--quiet", "-q"} & set(sys.argv):
+            os.environ["INTERNEURON_QUIET"] = "1"  # scripts inherit it
+        try:
+            self.project = entries.project(config, root)
+        except InputError as error:
+            sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile
+        self.code = Fingerprints(root)
+
+    @staticmethod
+    def one_of(names: Iterable[str]) -> str:
+        """A regular expression that matches just these names."""
+        return "|".join(map(re.escape, names)) or "(?!)"
+
+    @staticmethod
+    def memory(mb: int) -> Callable[..., int]:
+        """`mb` megabytes, as often as the job was tried."""
+        return lambda wildcards, attempt: mb * attempt
+
+    @staticmethod
+    def runtime(minutes: int) -> Callable[..., int]:
+        """`minutes` minutes, as often as the job was tried."""
+        return lambda wildcards, attempt: minutes * attempt
+
+    # data and models
+
+    def download(self, wildcards: Any) -> dict[str, Any]:
+        dataset = self.project.datasets[wildcards.dataset]
+        files = [file.model_dump(mode="json") for file in dataset.files if file.path == wildcards.file]
+        return {"files": files, "mirror": dataset.mirror, "code": self.code.of("download")}
+
+    def raw_files(self, wildcards: Any) -> list[str]:
+        files = self.project.datasets[wildcards.dataset].files
+        return [f"data/raw/{wildcards.dataset}/{file.path}" for file in files]
+
+    def prepare(self, wildcards: Any) -> dict[str, Any]:
+        dataset = self.project.datasets[wildcards.dataset]
+        return dataset.prepare.model_dump(mode="json") | {"code": self.code.of("prepare")}
+
+    def training_data(self, wildcards: Any) -> str:
+        return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
+
+    def train(self, wildcards: Any) -> dict[str, Any]:
+        model = self.project.models[wildcards.model].model_dump(mode="json")
+        # How many seeds there are is no business of a block's job: more of them must not rerun it.
+        for key in ("title", "dataset", "seeds", "block"):
+            del model[key]
+        return model | {"code": self.code.of("train")}
+
+    # studies
+
+    def _model_of(self, study: str) -> entries.Model:
+        return self.project.models[self.project.studies[study].model]
+
+    def blocks(self, model: entries.Model) -> list[str]:
+        return [block_name(first, model.block) for first in range(0, model.seeds, model.block)]
+
+    def weights(self, wildcards: Any) -> str:
+        return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/weights.safetensors"
+
+    def training(self, wildcards: Any) -> str:
+        return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/training.parquet"
+
+    def data(self, wildcards: Any) -> str:
+        return f"data/prepared/{self._model_of(wildcards.study).dataset}.safetensors"
+
+    def _judge_folder(self, study: str) -> str:
+        judge = self.project.studies[study].judge
+        return f"results/models/{judge}/{self.blocks(self.project.models[judge])[0]}"
+
+    def judge(self, wildcards: Any) -> str:
+        return f"{self._judge_folder(wildcards.study)}/weights.safetensors"
+
+    def judge_training(self, wildcards: Any) -> str:
+        return f"{self._judge_folder(wildcards.study)}/training.parquet"
+
+    def step(self, name: str) -> Callable[[Any], dict[str, Any]]:
+        """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
+
+        def settings(wildcards: Any) -> dict[str, Any]:
+            section = getattr(self.project.studies[wildcards.study], name)
+            return section.model_dump(mode="json") | {"code": self.code.of(name)}
+
+        return settings
+
+    def _study_files(self, study: str, step: str) -> list[str]:
+        suffix = SUFFIX.get(step, "parquet")
+        return [f"results/studies/{study}/{block}/{step}.{suffix}" for block in self.blocks(self._model_of(study))]
+
+    def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        study = self.project.studies[wildcards.study]
+        training = [
+            f"results/models/{study.model}/{b}/training.parquet" for b in self.blocks(self._model_of(wildcards.study))
+        ]
+        return {"training": training} | {step: self._study_files(wildcards.study, step) for step in BLOCK_FILES}
+
+    def figure(self, wildcards: Any) -> dict[str, Any]:
+        return {"figure": Path(wildcards.figure).stem, "code": self.code.of("figures")}
+
+    # ledger and report
+
+    def all_metrics(self, wildcards: Any) -> list[str]:
+        return [path for study in self.project.studies for path in self._study_files(study, "metrics")]
+
+    def all_figures(self, wildcards: Any) -> list[str]:
+        return [path for study in self.project.studies for path in self._figures(study)]
+
+    def _figures(self, study: str) -> list[str]:
+        return [f"results/studies/{study}/figures/{figure}" for figure in self.project.studies[study].figures]
+
+    def claims(self, wildcards: Any) -> dict[str, Any]:
+        studies = {
+            name: {
+                "metrics": self._study_files(name, "metrics"),
+                "claims": [claim.model_dump(mode="json") for claim in study.claims],
+                "code": code_of(self.project, name, self.code),
+            }
+            for name, study in self.project.studies.items()
+        }
+        return {"studies": studies, "code": self.code.of("claims")}
+
+    def report(self, wildcards: Any) -> dict[str, Any]:
+        studies = {
+            name: {
+                "title": study.title,
+                "paper": study.paper,
+                "section": study.section,
+                "summary": study.summary,
+                "figures": self._figures(name),
+                "parameters": self.project.parameters(name),
+            }
+            for name, study in self.project.studies.items()
+        }
+        return {"title": self.project.config.title, "studies": studies, "code": self.code.of("report")}

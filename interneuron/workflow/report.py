@@ -1,0 +1,276 @@
+"""The report: the ledger and the figures of every study on one self-contained page."""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from interneuron.errors import InputError
+
+# In the order of the summary: name, mark that stands beside the colour, class of the style sheet.
+VERDICTS = {
+    "holds": ("\N{CHECK MARK}", "holds"),
+    "holds in part": ("\N{ALMOST EQUAL TO}", "part"),
+    "fails": ("\N{BALLOT X}", "fails"),
+    "not comparable": ("\N{EN DASH}", "apart"),
+}
+COLUMNS = (
+    *("study", "claim", "group", "source", "states", "reported", "holds_if", "measured", "low", "high"),
+    *("interval", "n", "share", "verdict", "note", "seeds"),
+)
+CAPTIONS = {
+    "kl.png": (
+        "KL divergence of every latent's posterior from its prior, on the test split; a line joins one seed's "
+        "latents. Above the dashed line a latent counts as active."
+    ),
+    "traversal.png": (
+        "What the decoder draws when one latent is set to each value and the others stay at one draw; latents "
+        "in falling order of their KL divergence."
+    ),
+    "traversal.gif": ("The same images in motion: every latent moves from its lowest value to its highest and back."),
+    "effects.png": (
+        "Average causal effect of setting an active latent, on every pixel: brighter than on average over the "
+        "values in red, darker in blue, one scale for all."
+    ),
+    "classes.png": (
+        "Average causal effect of switching a class on, against the other classes, on every pixel: brighter "
+        "in red, darker in blue, one scale for all."
+    ),
+    "published.png": (
+        "The effect of the strongest latent and of the weakest, a nuisance: from many draws shared by all "
+        "values, and as published, from a few fresh draws for each value."
+    ),
+    "preference.png": (
+        "Number of clusters that affinity propagation finds as the preference falls below the median "
+        "similarity. Hollow marks did not converge; the plateau is shaded, and the run whose labels are used "
+        "is ringed."
+    ),
+    "clusters.png": (
+        "Number of clusters at the chosen preference, a mark a seed, with the median and, where the paper "
+        "gives one, its number."
+    ),
+    "layers.png": (
+        "The layers that each cluster's neurons come from; neurons that are constant over the draws stand apart."
+    ),
+    "lesions.png": (
+        "The same draws decoded with one cluster's neurons set to 0. A cross marks the clusters without which "
+        "the judge takes too few images for the digit."
+    ),
+    "sizes.png": (
+        "Neurons in the important cluster of each reading, in the critical cluster (where two important ones "
+        "intersect), and hidden neurons in it, a mark a seed."
+    ),
+    "null.png": (
+        "Share of images still recognised after silencing a set (line), and after silencing random sets of "
+        "the same size and layer mix (histogram). p is the share of random sets that do at least as much "
+        "harm."
+    ),
+}
+_MIME = {".png": "image/png", ".gif": "image/gif"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim, as text."""
+
+    anchor: str
+    claim: str
+    group: str
+    source: str
+    states: str
+    reported: str
+    measured: str
+    interval: str
+    condition: str
+    n: str
+    share: str
+    verdict: str
+    note: str
+    seeds: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture: its anchor, what it shows, and its bytes as a data URI."""
+
+    anchor: str
+    name: str
+    caption: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study's section."""
+
+    anchor: str
+    name: str
+    title: str
+    paper: str
+    section: str
+    summary: list[str]
+    parameters: list[tuple[str, str]]
+    figures: list[Figure]
+    groups: list[tuple[str, str, list[Row]]]
+    counts: list[tuple[str, int]]
+
+
+def render(
+    title: str, claims: pd.DataFrame, studies: Mapping[str, Mapping[str, Any]], pictures: Mapping[str, bytes]
+) -> str:
+    """The page as HTML: nothing is loaded from elsewhere, and equal input gives equal text.
+
+    `claims` has the columns of `results/claims.tsv`; `studies` says of each study title, paper, section, summary,
+    `figures` (paths, keys of `pictures`) and `parameters` (nested, as in its entry), and optionally `captions` by a
+    figure's name. A figure `kl.png` of `tiny` is at `#tiny-kl`, one that is no PNG at `#tiny-traversal-gif`, a claim
+    at `#claim-tiny-its-id`.
+
+    Raises InputError if the ledger lacks a column or has a study or verdict that is unknown, if a picture is missing or
+    neither PNG nor GIF, or if two things would share an anchor.
+    """
+    lacking = [column for column in COLUMNS if column not in claims.columns]
+    if lacking:
+        raise InputError(f"report: the ledger lacks {', '.join(lacking)}; it takes {', '.join(COLUMNS)}")
+    for column, known in (("study", studies), ("verdict", VERDICTS)):
+        strange = sorted(set(claims[column].map(_text)) - set(known))
+        if strange:
+            raise InputError(
+                f"report: the ledger has {column} {', '.join(map(repr, strange))}; it takes {', '.join(known)}"
+            )
+    sections = [_study(name, entry, claims[claims["study"] == name], pictures) for name, entry in studies.items()]
+    _unique(sections)
+    environment = Environment(
+        loader=PackageLoader("interneuron.workflow"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html").render(
+        title=title, studies=sections, counts=_counts(claims), total=len(claims), verdicts=VERDICTS
+    )
+
+
+def _study(name: str, entry: Mapping[str, Any], claims: pd.DataFrame, pictures: Mapping[str, bytes]) -> Study:
+    rows = [_row(claim) for claim in claims.to_dict("records")]
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group or f"\0{row.anchor}", []).append(row)
+    captions = CAPTIONS | dict(entry.get("captions") or {})
+    return Study(
+        anchor=_slug(name),
+        name=name,
+        title=_text(entry["title"]),
+        paper=_text(entry["paper"]),
+        section=_text(entry["section"]),
+        summary=[" ".join(part.split()) for part in re.split(r"\n\s*\n", _text(entry["summary"])) if part.strip()],
+        parameters=_flat(entry["parameters"]),
+        figures=[_figure(name, path, captions, pictures) for path in entry["figures"]],
+        groups=[(key if len(part) > 1 else "", _tally(part), part) for key, part in groups.items()],
+        counts=_counts(claims),
+    )
+
+
+def _row(claim: Mapping[Any, Any]) -> Row:
+    interval = ""
+    if _there(claim["low"]) and _there(claim["high"]):
+        least = " (least, greatest)" if _text(claim["interval"]).startswith("n<") else ""
+        interval = f"[{_number(claim['low'])}, {_number(claim['high'])}]{least}"
+    return Row(
+        anchor=f"claim-{_slug(_text(claim['study']))}-{_slug(_text(claim['claim']))}",
+        claim=_text(claim["claim"]),
+        group=_text(claim["group"]),
+        source=_text(claim["source"]),
+        states=_text(claim["states"]),
+        reported=_text(claim["reported"]),
+        measured=_number(claim["measured"]),
+        interval=interval,
+        condition=_text(claim["holds_if"]),
+        n=_text(claim["n"]),
+        share=f"{float(claim['share']):.0%}" if _there(claim["share"]) else "",
+        verdict=_text(claim["verdict"]),
+        note=_text(claim["note"]),
+        seeds=_text(claim["seeds"]),
+    )
+
+
+def _figure(study: str, path: str, captions: Mapping[str, str], pictures: Mapping[str, bytes]) -> Figure:
+    file = PurePath(path)
+    if file.suffix not in _MIME:
+        raise InputError(f"report: {path} is no picture that a page can hold; it takes {' or '.join(_MIME)}")
+    if path not in pictures:
+        raise InputError(f"report: study {study} has the figure {path}, which was not given")
+    anchor = _slug(f"{study}-{file.stem}" + ("" if file.suffix == ".png" else f"-{file.suffix[1:]}"))
+    uri = f"data:{_MIME[file.suffix]};base64,{base64.b64encode(pictures[path]).decode()}"
+    return Figure(anchor=anchor, name=file.name, caption=captions.get(file.name, file.stem), uri=uri)
+
+
+def _counts(claims: pd.DataFrame) -> list[tuple[str, int]]:
+    """Every verdict, and how many claims have it."""
+    return [(verdict, int((claims["verdict"] == verdict).sum())) for verdict in VERDICTS]
+
+
+def _tally(rows: Sequence[Row]) -> str:
+    counts = [(verdict, sum(row.verdict == verdict for row in rows)) for verdict in VERDICTS]
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts if count)
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested parameters as pairs of a dotted name and its text; lists of plain values stay on one line."""
+    if isinstance(value, Mapping) and value:
+        return [pair for key, part in value.items() for pair in _flat(part, f"{name}.{key}" if name else str(key))]
+    if isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
+        return [(name, "; ".join(", ".join(f"{k} {v}" for k, v in _flat(part)) or _plain(part) for part in value))]
+    return [(name, _plain(value))] if name else []
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _there(value: Any) -> bool:
+    return not (value is None or value == "" or (isinstance(value, float) and math.isnan(value)))
+
+
+def _text(value: Any) -> str:
+    """A cell as text: a table read from text may hold a number, or nothing, where text was written."""
+    if not _there(value):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: Any) -> str:
+    """Three digits or all of a whole number."""
+    if not _there(value):
+        return ""
+    number = float(value)
+    text = f"{number:,.0f}" if number.is_integer() and abs(number) < 1e9 else f"{number:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
+
+
+def _unique(studies: Sequence[Study]) -> None:
+    seen: set[str] = {"ledger", "reading"}
+    for study in studies:
+        claims = [row.anchor for _, _, rows in study.groups for row in rows]
+        for anchor in [study.anchor, *(figure.anchor for figure in study.figures), *claims]:
+            if anchor in seen:
+                raise InputError(
+                    f"report: two things of the page are named #{anchor}; rename a study, a claim or a figure"
+                )
+            seen.add(anchor)

@@ -1,0 +1,35 @@
+"""From published bytes to arrays: `download` checks every file's SHA-256, `prepare` reads the format."""
+
+
+rule download:
+    """Fetch one file of a dataset from INTERNEURON_MIRROR or the first of its URLs that answers with the right bytes."""
+    output:
+        "data/raw/{dataset}/{file}",
+    log:
+        "logs/download/{dataset}/{file}.log",
+    params:
+        settings=PLAN.download,
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(300),
+        runtime=PLAN.runtime(30),
+    script:
+        "../scripts/download.py"
+
+
+rule prepare:
+    """Read a dataset's files into one table of images, classes and split."""
+    input:
+        files=PLAN.raw_files,
+    output:
+        "data/prepared/{dataset}.safetensors",
+    log:
+        "logs/prepare/{dataset}.log",
+    params:
+        settings=PLAN.prepare,
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(700),
+        runtime=PLAN.runtime(10),
+    script:
+        "../scripts/prepare.py"

@@ -1,0 +1,86 @@
+"""From steps to statements: metrics a seed, pictures, the ledger of claims, the report."""
+
+
+rule evaluate:
+    """Everything that a claim can be about, a row a seed and thing measured."""
+    input:
+        data=PLAN.data,
+        judge=PLAN.judge_training,
+        training=PLAN.training,
+        activations=rules.activations.output[0],
+        ace=rules.ace.output[0],
+        clusters=rules.cluster.output.clusters,
+        sweep=rules.cluster.output.sweep,
+        lesions=rules.lesion.output.lesions,
+        null=rules.lesion.output.null,
+    output:
+        "results/studies/{study}/{block}/metrics.parquet",
+    log:
+        "logs/evaluate/{study}/{block}.log",
+    params:
+        settings=PLAN.step("evaluate"),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1000),
+        runtime=PLAN.runtime(10),
+    script:
+        "../scripts/evaluate.py"
+
+
+rule figures:
+    """One picture of a study."""
+    input:
+        unpack(PLAN.figure_inputs),
+    output:
+        report(
+            "results/studies/{study}/figures/{figure}",
+            category="{study}",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        "logs/figures/{study}/{figure}.log",
+    params:
+        settings=PLAN.figure,
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(800),
+        runtime=PLAN.runtime(10),
+    script:
+        "../scripts/figures.py"
+
+
+rule claims:
+    """Test each study's claims on its metrics: the ledger."""
+    input:
+        metrics=PLAN.all_metrics,
+    output:
+        "results/claims.tsv",
+    log:
+        "logs/claims/claims.log",
+    params:
+        settings=PLAN.claims,
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(500),
+        runtime=PLAN.runtime(5),
+    script:
+        "../scripts/claims.py"
+
+
+rule report:
+    """One self-contained page: the ledger first, then a section a study."""
+    input:
+        claims=rules.claims.output[0],
+        figures=PLAN.all_figures,
+    output:
+        "results/report.html",
+    log:
+        "logs/report/report.log",
+    params:
+        settings=PLAN.report,
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(500),
+        runtime=PLAN.runtime(5),
+    script:
+        "../scripts/report.py"

@@ -1,0 +1,103 @@
+"""The metrics of every step of a study, in one table that the claims read."""
+
+import numpy as np
+
+from interneuron.workflow.script import log, step
+
+
+def seen(path, seed, digit):
+    """Number of dead hidden neurons, and the decoded images at the strongest treated latent's alpha nearest to 0."""
+    from interneuron import io
+
+    about = io.metadata(path)
+    sizes = [size for _, size in about["layers"]]
+    hidden = slice(sizes[0], sum(sizes[:-1]))
+    active = np.zeros(sum(sizes[1:-1]), bool)
+    for latent in about["latents"][str(seed)]:
+        name = f"seed{seed}.digit{digit}.z{latent}"
+        values = io.load_tensors(path, [name])[name]
+        active |= (values[..., hidden] != 0).any((0, 1))
+        if latent == about["latents"][str(seed)][0]:
+            images = values[int(np.abs(about["alphas"]).argmin()), :, -sizes[-1] :]
+    return float((~active).sum()), images
+
+
+def main(job):
+    import pandas as pd
+
+    from interneuron import evaluate, io
+
+    settings = job.params.settings
+    data = io.load_tensors(job.input.data)
+    x = data["x"] / np.float32(io.metadata(job.input.data)["scale"])
+    height, width = x.shape[1:]
+    train, test = data["split"] == 0, data["split"] == 1
+    names = range(io.metadata(job.input.data)["classes"])
+    means = np.stack([x[train & (data["y"] == k)].mean(0).ravel() for k in names])
+
+    training, lesions = io.load_table(job.input.training), io.load_table(job.input.lesions)
+    clusters, sweep = io.load_table(job.input.clusters), io.load_table(job.input.sweep)
+    kl = evaluate.divergences(training)
+    ranks = kl[["seed", "latent", "rank"]]
+    model = evaluate.model(training, io.load_table(job.input.judge), settings["active_above"])
+    intact = evaluate.intact(lesions)
+    per_digit, latents, classes = [], [], []
+    ace = io.metadata(job.input.ace)
+    pixels = ace["layers"][-1][1]
+    treated = io.metadata(job.input.activations)["digits"]
+    for seed in ace["seeds"]:
+        for digit in ace["digits"]:
+            prefix = f"seed{seed}.digit{digit}."
+            effects = io.load_tensors(
+                job.input.ace, [prefix + name for name in ("effect", "error", "published", "baseline")]
+            )
+            table = evaluate.latents(
+                *(effects[prefix + name][..., -pixels:] for name in ("effect", "error", "published", "baseline")),
+                ace["alphas"],
+                height,
+                width,
+            )
+            table = table.merge(kl[kl["seed"] == seed][["latent", "kl"]], on="latent").assign(seed=seed, digit=digit)
+            latents.append(table.merge(intact, on=["seed", "digit", "latent"], how="left"))
+            row = {"seed": seed, "digit": digit}
+            row |= evaluate.roles(table, settings["active_above"], settings["moves_above"])
+            if digit in treated:
+                row["dead_hidden"], images = seen(job.input.activations, seed, digit)
+                real = evaluate.sharpness(x[test & (data["y"] == digit)])
+                row["sharpness_ratio"] = evaluate.sharpness(images.reshape(-1, height, width)) / real
+                accuracy = intact[(intact["seed"] == seed) & (intact["digit"] == digit)]["intact_accuracy"]
+                row["intact_accuracy"] = float(accuracy.mean())
+            per_digit.append(row)
+        prefix = f"seed{seed}.class."
+        effects = io.load_tensors(job.input.ace, [prefix + name for name in ("effect", "error", "published")])
+        maps = (effects[prefix + name][..., -pixels:] for name in ("effect", "error", "published"))
+        classes.append({"seed": seed, **evaluate.classes(*maps, means)})
+        log.info(sentence(seed, model, clusters))
+
+    clusterings = evaluate.clusterings(clusters, sweep)
+    cluster_lesions = evaluate.cluster_lesions(lesions, clusterings, settings["fail_below"])
+    pairs = evaluate.pairs(clusters)
+    critical_lesions = evaluate.critical_lesions(lesions, pairs, settings["fail_below"])
+    parts = [
+        ("model", model),
+        ("model", pd.DataFrame(per_digit)),
+        ("latent", pd.concat(latents)),
+        ("class", pd.DataFrame(classes)),
+        ("clustering", clusterings),
+        ("clustering", cluster_lesions),
+        ("pair", pairs),
+        ("pair", critical_lesions),
+        ("summary", evaluate.summary(clusterings, cluster_lesions, pairs, critical_lesions, len(names))),
+    ]
+    io.save_table(job.output[0], evaluate.assemble(parts, ranks))
+
+
+def sentence(seed, model, clusters):
+    """What a seed came to, in one line."""
+    active = int(model.set_index("seed").loc[seed, "active_latents"])
+    runs = clusters[clusters["seed"] == seed].groupby(["digit", "latent", "alpha", "reading", "draws"])["converged"]
+    return f"seed {seed}: {active} active latents, {int(runs.first().sum())} of {runs.ngroups} clusterings converged"
+
+
+if __name__ == "__main__":
+    step(main, snakemake)

@@ -1,0 +1,231 @@
+"""Draw one picture of a study from the files of all its blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from interneuron.errors import InputError
+from interneuron.workflow.script import log, step
+
+MS_A_FRAME = 350
+
+
+class Study:
+    """The study's files, read when they are asked for, and what of them the picture is of.
+
+    The settings may say `seed` (default: the least), `digit` (the first), `active_above` and `fail_below` (the study's
+    thresholds), `reading` (for the lesions: all) and `reported` (rows that a paper gives, drawn beside ours).
+    """
+
+    def __init__(self, inputs: Any, settings: dict[str, Any]) -> None:
+        self.inputs, self.settings = inputs, settings
+        self.active_above = float(settings.get("active_above", 0.1))
+        self.fail_below = float(settings.get("fail_below", 0.5))
+
+    def table(self, name: str) -> Any:
+        """All blocks of a table, one below the other."""
+        import pandas as pd
+
+        from interneuron import io
+
+        return pd.concat([io.load_table(path) for path in getattr(self.inputs, name)], ignore_index=True)
+
+    def kl(self) -> Any:
+        """seed, latent, kl: the divergence on the test split, largest first within a seed."""
+        table = self.table("training")
+        table = table[(table["split"] == "test") & table["metric"].str.startswith("kl:")]
+        table = table.assign(latent=table["metric"].str.removeprefix("kl:").astype("int64")).rename(
+            columns={"value": "kl"}
+        )
+        return table[["seed", "latent", "kl"]].sort_values(["seed", "kl"], ascending=[True, False], kind="stable")
+
+    def seed(self) -> int:
+        return int(self.settings.get("seed", self.kl()["seed"].min()))
+
+    def names(self, latents: Any) -> list[str]:
+        nats = self.kl().set_index(["seed", "latent"])["kl"].loc[self.seed()]
+        return [f"z{latent}: {nats[latent]:.2f} nats" for latent in latents]
+
+    def latents(self) -> list[int]:
+        """The seed's latents, largest KL first."""
+        table = self.kl()
+        return [int(latent) for latent in table.loc[table["seed"] == self.seed(), "latent"]]
+
+    def active(self) -> list[int]:
+        table = self.kl()
+        active = set(table.loc[(table["seed"] == self.seed()) & (table["kl"] > self.active_above), "latent"])
+        return [latent for latent in self.latents() if latent in active] or self.latents()[:1]
+
+    def about_ace(self) -> tuple[Path, dict[str, Any]]:
+        """The effects' file that has the seed, and its metadata."""
+        from interneuron import io
+
+        for path in self.inputs.ace:
+            about = io.metadata(path)
+            if self.seed() in about["seeds"]:
+                return path, about
+        raise InputError(f"no file of effects has seed {self.seed()}; there are {', '.join(map(str, self.inputs.ace))}")
+
+    def digit(self) -> int:
+        return int(self.settings.get("digit", self.about_ace()[1]["digits"][0]))
+
+    def alphas(self) -> list[float]:
+        return [float(alpha) for alpha in self.about_ace()[1]["alphas"]]
+
+    def pixels(self, name: str, latents: list[int] | None = None) -> Any:
+        """A tensor of the effects' file on the pixels, as images; of some latents."""
+        from interneuron import io
+
+        path, about = self.about_ace()
+        values = io.load_tensors(path, [name])[name]
+        values = values if latents is None else values[latents]
+        return self.image(values[..., -int(about["layers"][-1][1]) :])
+
+    def image(self, values: Any) -> Any:
+        """The last axis, pixels, as height and width: the prepared images are square."""
+        side = round(values.shape[-1] ** 0.5)
+        height, width = self.settings.get("shape", (side, side))
+        if height * width != values.shape[-1]:
+            raise InputError(
+                f"{values.shape[-1]} pixels are no image of {height} x {width}; say its `shape`: [height, width]"
+            )
+        return values.reshape(*values.shape[:-1], height, width)
+
+    def strongest(self, table: Any) -> Any:
+        """Rows of the digit and, of each seed, the latent with the largest KL."""
+        first = self.kl().groupby("seed")["latent"].first()
+        return table[(table["digit"] == self.digit()) & (table["latent"] == table["seed"].map(first))]
+
+    def effect_of(self, kind: str, latents: list[int]) -> Any:
+        return self.pixels(f"seed{self.seed()}.digit{self.digit()}.{kind}", latents)
+
+    def reported(self) -> Any:
+        import pandas as pd
+
+        rows = self.settings.get("reported")
+        return pd.DataFrame(rows) if rows else None
+
+
+def traversal(study: Study) -> tuple[Any, ...]:
+    latents = study.latents()
+    title = f"Images of digit {study.digit()} as one latent moves, seed {study.seed()}"
+    return study.effect_of("traversal", latents), study.names(latents), study.alphas(), title
+
+
+def effects(study: Study) -> tuple[Any, ...]:
+    latents = study.active()
+    title = f"Average causal effect of the active latents on the pixels of digit {study.digit()}, seed {study.seed()}"
+    return study.effect_of("effect", latents), study.names(latents), study.alphas(), title
+
+
+def classes(study: Study) -> tuple[Any, ...]:
+    title = f"Average causal effect of every class on the pixels, seed {study.seed()}"
+    return study.pixels(f"seed{study.seed()}.class.effect"), title
+
+
+def published(study: Study) -> tuple[Any, ...]:
+    """The strongest latent and the weakest, a nuisance."""
+    latents = list(dict.fromkeys([study.latents()[0], study.latents()[-1]]))
+    title = f"Effects from common draws, and as published, digit {study.digit()}, seed {study.seed()}"
+    both = [study.effect_of(kind, latents) for kind in ("effect", "published")]
+    return *both, study.names(latents), study.alphas(), title
+
+
+def kl(study: Study) -> tuple[Any, ...]:
+    return study.kl(), study.active_above
+
+
+def preference(study: Study) -> tuple[Any, ...]:
+    return study.strongest(study.table("sweep")), study.seed()
+
+
+def clusters(study: Study) -> tuple[Any, ...]:
+    return study.strongest(study.table("sweep")), study.reported()
+
+
+def layers(study: Study) -> tuple[Any, ...]:
+    return study.strongest(study.table("clusters")), study.seed()
+
+
+def sizes(study: Study) -> tuple[Any, ...]:
+    table = study.strongest(study.table("lesions"))
+    return table[(table["scope"] == "all") & (table["ablation"] == "zero")], study.reported()
+
+
+def null(study: Study) -> tuple[Any, ...]:
+    tables = [study.strongest(study.table(name)) for name in ("lesions", "null")]
+    lesions, random = (table[table["ablation"] == "zero"] for table in tables)
+    return lesions, random, study.seed(), study.fail_below
+
+
+def lesions(study: Study) -> tuple[Any, ...]:
+    """The clusterings nearest alpha = 0 of the first block's first seed: each reading a panel."""
+    from interneuron import io, plots
+
+    path = study.inputs.lesioned[0]
+    table = study.strongest(io.load_table(study.inputs.lesions[0]))
+    table = table[(table["set"] == "cluster") & (table["scope"] == "all") & (table["ablation"] == "zero")]
+    alphas = study.alphas()
+    at = min(range(len(alphas)), key=lambda index: abs(alphas[index]))
+    table = table[(table["seed"] == table["seed"].min()) & (table["alpha"] == alphas[at])]
+    panels = []
+    for reading in study.settings.get("readings", list(dict.fromkeys(table["reading"]))):
+        own = table[table["reading"] == reading]
+        own = own[own["draws"] == own["draws"].max()].sort_values("cluster")
+        name = f"digit{study.digit()}.alpha{at}.{reading}"
+        images = study.image(io.load_tensors(path, [name])[name]) / 255
+        rows = [
+            f"{cluster}: {neurons:,} neurons, {accuracy:.0%}"
+            for cluster, neurons, accuracy in zip(own["cluster"], own["neurons"], own["accuracy"], strict=True)
+        ]
+        panels.append(
+            {
+                "title": f"clusters of {plots.READINGS.get(reading, (reading,))[0]}, latent set to {alphas[at]:g}",
+                "images": images,
+                "names": ["intact", *rows],
+                "fails": [False, *(own["accuracy"] < study.fail_below)],
+            }
+        )
+    return (
+        panels,
+        alphas,
+        f"Digit {study.digit()} with one cluster silenced (its size; images that the judge still recognises)",
+    )
+
+
+# Name of a picture: what reads its data, and the function of interneuron.plots that draws them.
+FIGURES = {
+    "traversal.png": (traversal, "traversal"),
+    "traversal.gif": (traversal, "traversal_frames"),
+    "effects.png": (effects, "effects"),
+    "classes.png": (classes, "classes"),
+    "published.png": (published, "published"),
+    "kl.png": (kl, "kl"),
+    "preference.png": (preference, "preference"),
+    "clusters.png": (clusters, "clusters"),
+    "layers.png": (layers, "layers"),
+    "lesions.png": (lesions, "lesions"),
+    "sizes.png": (sizes, "sizes"),
+    "null.png": (null, "null"),
+}
+
+
+def main(job: Any) -> None:
+    name = job.wildcards.figure
+    if name not in FIGURES:
+        raise InputError(f"there is no figure {name!r}; there are {', '.join(FIGURES)}")
+    from interneuron import io, plots
+
+    read, draw = FIGURES[name]
+    picture = getattr(plots, draw)(*read(Study(job.input, job.params.settings)))
+    path = Path(job.output[0])
+    if path.suffix == ".gif":
+        io.save_animation(path, picture, MS_A_FRAME)
+    else:
+        io.save_figure(path, picture)
+    log.info(f"{name}: {path.stat().st_size / 1000:,.0f} kB")
+
+
+if __name__ == "__main__":
+    step(main, snakemake)

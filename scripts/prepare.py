@@ -1,0 +1,52 @@
+"""Read a dataset's files into one file of images, classes and split."""
+
+from pathlib import Path
+
+import numpy as np
+
+from interneuron.data import check_classes, read_digits, read_idx_images, read_idx_labels, stratified_split
+from interneuron.errors import InputError
+from interneuron.io import save_tensors
+from interneuron.seeds import generator
+from interneuron.workflow.script import log, step
+
+
+def idx(files, settings):
+    parts = []
+    for part in ("train", "test"):
+        images, labels = (files[settings[part][kind]] for kind in ("images", "labels"))
+        x, y = read_idx_images(images), read_idx_labels(labels)
+        check_classes(x, y, settings["classes"], f"{images} with {labels}")
+        parts.append((x, y))
+    (x, y), (x_test, y_test) = parts
+    if x.shape[1:] != x_test.shape[1:]:
+        sizes = " pixels and test images of ".join(f"{h} x {w}" for h, w in (x.shape[1:], x_test.shape[1:]))
+        raise InputError(f"train images are of {sizes}; it takes one size")
+    split = np.repeat(np.array([0, 1], np.uint8), [len(y), len(y_test)])
+    return np.concatenate([x, x_test]), np.concatenate([y, y_test]), split, 255
+
+
+def digits(files, settings):
+    x, y = read_digits(files[settings["file"]])
+    check_classes(x, y, settings["classes"], settings["file"])
+    test = stratified_split(y, settings["test_share"], generator(settings["split_seed"], "split"))
+    return x, y, test.astype(np.uint8), 16
+
+
+READERS = {"idx": idx, "digits": digits}
+
+
+def main(job):
+    settings = job.params.settings
+    files = {Path(file).name: file for file in job.input.files}
+    x, y, split, scale = READERS[settings["reader"]](files, settings)
+    save_tensors(job.output[0], {"x": x, "y": y, "split": split}, {"classes": settings["classes"], "scale": scale})
+    counts = np.bincount(y, minlength=settings["classes"])
+    log.info(
+        f"{np.sum(split == 0):,} train and {np.sum(split == 1):,} test images of {x.shape[1]} x {x.shape[2]},"
+        f" {settings['classes']} classes of {counts.min():,} to {counts.max():,}"
+    )
+
+
+if __name__ == "__main__":
+    step(main, snakemake)

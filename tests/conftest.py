@@ -1,0 +1,77 @@
+"""Throw-away copies of the repository, in which the real workflow runs."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Workspace:
+    """A copy of the repository's own files, with commands run as a user would run them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = ""  # of the run that finished it
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((ROOT / name).read_bytes())
+        self.environment = os.environ | {
+            "PYTHONPATH": str(folder),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *command: str, status: int | None = 0, **environment: str) -> str:
+        """Output of a command, standard error included; it must end with `status`."""
+        process = self.start(*command, **environment)
+        output, _ = process.communicate()
+        if status is not None:
+            assert process.returncode == status, output
+        return output
+
+    def snakemake(self, *arguments: str, status: int | None = 0, config: str = "test", **environment: str) -> str:
+        return self.run(
+            "snakemake", "--configfile", f"config/{config}.yaml", *arguments, status=status, **environment
+        )
+
+    def results(self) -> dict[str, str]:
+        """SHA-256 of every file under data/ and results/, by its path."""
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for top in ("data", "results")
+            for path in sorted((self.folder / top).rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        }
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace in which config/test.yaml has run to its end. Tests that share it leave its results as they are."""
+    space = Workspace(tmp_path_factory.mktemp("finished"))
+    space.output = space.snakemake()
+    return space

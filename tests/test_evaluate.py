@@ -1,0 +1,494 @@
+"""Metrics against independent oracles, hand-made cases, and the whole script on made-up files."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interneuron import evaluate, io
+from interneuron.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"script_{name}", ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+# ssim
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (6, 9), (3, 3)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_ssim_is_that_of_scikit_image(shape, kind):
+    from skimage.metrics import structural_similarity
+
+    random = np.random.default_rng(0)
+    x = random.random((35, *shape)).astype(kind)
+    y = np.clip(x + random.normal(0, 0.3, (2, *x.shape)), 0, 1).astype(kind)
+    got = evaluate.ssim(x, y)
+    window = min(7, *shape) - (1 - min(7, *shape) % 2)
+    oracle = [
+        [structural_similarity(a, b, data_range=1, win_size=window) for a, b in zip(x, z, strict=True)] for z in y
+    ]
+    assert got.shape == (2, 35)
+    assert got.dtype == kind
+    np.testing.assert_allclose(got, oracle, atol=1e-5 if kind == np.float32 else 1e-12)
+    np.testing.assert_allclose(evaluate.ssim(x[0], y[0, 0]), oracle[0][0], atol=1e-5)
+
+
+def test_ssim_is_symmetric_and_one_for_the_same_image():
+    x, y = np.random.default_rng(1).random((2, 5, 9, 9))
+    np.testing.assert_allclose(evaluate.ssim(x, x), 1)
+    np.testing.assert_allclose(evaluate.ssim(x, y), evaluate.ssim(y, x))
+    assert (evaluate.ssim(x, y) < 0.9).all()
+
+
+@pytest.mark.parametrize(
+    "shapes", [((4, 8, 8), (4, 8, 7)), ((3, 8, 8), (4, 8, 8)), ((8,), (8,)), ((2, 0, 3), (2, 0, 3))]
+)
+def test_ssim_refuses_images_that_do_not_fit(shapes):
+    with pytest.raises(InputError, match="ssim"):
+        evaluate.ssim(np.zeros(shapes[0]), np.zeros(shapes[1]))
+
+
+# correlations and partitions
+
+
+@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=3, max_size=30))
+@settings(deadline=None)
+def test_rank_correlation_is_that_of_scipy(values):
+    from scipy.stats import spearmanr
+
+    x, y = np.array(values, float).T
+    got = evaluate.rank_correlation(x, y)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        assert np.isnan(got)
+    else:
+        assert got == pytest.approx(spearmanr(x, y)[0], abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 4)), min_size=1, max_size=60))
+@settings(deadline=None)
+def test_adjusted_rand_is_that_of_scikit_learn(values):
+    from sklearn.metrics import adjusted_rand_score
+
+    a, b = np.array(values).T
+    assert evaluate.adjusted_rand(a, b) == pytest.approx(adjusted_rand_score(a, b), abs=1e-12)
+
+
+def test_adjusted_rand_ignores_names_and_refuses_unequal_lengths():
+    assert evaluate.adjusted_rand([0, 0, 1, 2], [7, 7, -1, 3]) == 1
+    with pytest.raises(InputError, match="adjusted_rand"):
+        evaluate.adjusted_rand([0, 1], [0])
+    with pytest.raises(InputError, match="adjusted_rand"):
+        evaluate.adjusted_rand([], [])
+
+
+# images
+
+
+def bar(angle, size=1.0, side=31):
+    """An elongated bell whose long axis lies at `angle`, anticlockwise from the x axis."""
+    y, x = np.mgrid[:side, :side] - side // 2
+    along, across = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+    return np.exp(-((along / (4 * size)) ** 2) - (across / (1.5 * size)) ** 2)
+
+
+def test_moments_give_the_angle_through_more_than_half_a_turn_and_the_size():
+    angles = np.linspace(-2, 2, 9)
+    angle, size = evaluate.moments(np.stack([bar(a) for a in angles]))
+    np.testing.assert_allclose(np.diff(angle), np.diff(angles), atol=1e-3)
+    assert np.cos(2 * (angle[0] - angles[0])) == pytest.approx(1, abs=1e-6)
+    # a Gaussian exp(-(r/s)^2) has the variance s^2 / 2 along each axis
+    np.testing.assert_allclose(size, np.sqrt((16 + 2.25) / 2), rtol=1e-2)
+    assert evaluate.moments(bar(0.3, 0.5)[None])[1] == pytest.approx(size[0] / 2, rel=1e-2)
+
+
+def test_moments_do_not_depend_on_place_or_brightness():
+    image = bar(0.7)
+    images = np.stack([image, 0.2 * image, np.roll(image, (2, -3), (0, 1))])
+    angle, size = evaluate.moments(images)
+    np.testing.assert_allclose(angle, angle[0], atol=1e-6)
+    np.testing.assert_allclose(size, size[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 4, 4)), -np.ones((1, 4, 4)), np.ones((4, 4))])
+def test_moments_refuse_images_without_an_orientation(images):
+    with pytest.raises(InputError, match="moments"):
+        evaluate.moments(images)
+
+
+def test_sharpness_falls_when_an_image_is_blurred_and_scales_with_contrast():
+    from scipy.ndimage import gaussian_filter
+
+    x = np.random.default_rng(0).random((4, 12, 12))
+    blurred = np.stack([gaussian_filter(image, 1) for image in x])
+    assert evaluate.sharpness(blurred) < 0.5 * evaluate.sharpness(x)
+    assert evaluate.sharpness(3 * x) == pytest.approx(3 * evaluate.sharpness(x))
+    with pytest.raises(InputError, match="sharpness"):
+        evaluate.sharpness(x[0])
+
+
+# latents and classes
+
+ALPHAS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+
+
+def known_latents():
+    """Latent 0 does nothing, 1 turns the bar, 2 shrinks it; published effects of latent 0 are noise."""
+    random = np.random.default_rng(0)
+    images = np.stack(
+        [
+            [bar(0.4) for _ in ALPHAS],
+            [bar(0.4 - 0.15 * a) for a in ALPHAS],
+            [bar(0.4, 1 - 0.05 * a) for a in ALPHAS],
+        ]
+    ).reshape(3, 7, -1)
+    baseline = images.mean(1)
+    effect = images - baseline[:, None]
+    published = effect.copy()
+    published[0] += random.normal(0, 0.25, published[0].shape)
+    return effect, np.full_like(effect, 0.01), published, baseline
+
+
+def test_latents_know_who_turns_who_shrinks_and_what_is_noise():
+    table = evaluate.latents(*known_latents(), ALPHAS, 31, 31).set_index("latent")
+    assert table["rotation"][1] == 1
+    assert table["turn"][1] == pytest.approx(np.degrees(0.9), abs=0.5)
+    assert table["scaling"][1] == pytest.approx(1, abs=0.01)
+    assert table["shrinking"][2] == 1
+    assert table["scaling"][2] == pytest.approx(0.85 / 1.15, abs=0.02)
+    assert table["turn"][2] < 1
+    assert table["move"][0] == pytest.approx(0, abs=1e-12)
+    assert table["published_noise"][0] == pytest.approx(0.25, rel=0.05)
+    assert table["published_noise"][1] == pytest.approx(0, abs=1e-12)
+    assert abs(table["published_order"][0]) < 0.1
+    assert table["effect_order"][1] > 0.5
+    assert table["effect_range"][1] == pytest.approx(table["effect_max"][1] - table["effect_min"][1])
+    np.testing.assert_allclose(table["effect_error"], 0.01)
+
+
+def test_roles_tell_the_turning_latent_from_the_scaling_one():
+    table = evaluate.latents(*known_latents(), ALPHAS, 31, 31)
+    table["kl"] = [0.01, 1.0, 0.5]
+    found = evaluate.roles(table, 0.1, 0.01)
+    assert found["moving_latents"] == 2
+    assert found["roles_split"] == 1
+    assert found["collapsed_effect_max"] == pytest.approx(0, abs=1e-12)
+    assert found["collapsed_published_max"] > 0.5
+    same = evaluate.roles(table.assign(turn=[0, 1, 2], scaling=[1, 0.9, 0.5]), 0.1, 0.01)
+    assert same["roles_split"] == 0
+    alone = evaluate.roles(table.assign(kl=[1.0, 0.01, 0.01]), 0.1, 0.01)
+    assert np.isnan(alone["roles_split"])
+    assert np.isnan(evaluate.roles(table.assign(kl=1.0), 0.1, 0.01)["collapsed_effect_max"])
+
+
+def test_latents_refuse_shapes_that_do_not_fit():
+    effect, error, published, baseline = known_latents()
+    for case in [(effect[:, :3], error, published, baseline), (effect, error, published, baseline[:2])]:
+        with pytest.raises(InputError, match="latents"):
+            evaluate.latents(*case, ALPHAS, 31, 31)
+    with pytest.raises(InputError, match="latents"):
+        evaluate.latents(effect, error, published, baseline, ALPHAS, 30, 31)
+
+
+def test_classes_are_recognised_by_their_own_contrast():
+    means = np.random.default_rng(0).random((4, 20))
+    contrast = means - (means.sum(0) - means) / 3
+    error = np.full((4, 20), 0.001)
+    found = evaluate.classes(0.5 * contrast, error, contrast, means)
+    assert found["class_maps_recognised"] == 1
+    assert found["class_effect_min"] == pytest.approx(found["class_published_min"] / 2)
+    assert found["class_effect_negative_share"] == pytest.approx((0.5 * contrast < -0.01).mean())
+    assert found["class_maps_positive"] == 0
+    shifted = evaluate.classes(contrast[[1, 2, 3, 0]], error, contrast, means)
+    assert shifted["class_maps_recognised"] == 0
+    positive = evaluate.classes(np.abs(contrast), error, contrast, means)
+    assert positive["class_maps_positive"] == 1
+    assert positive["class_effect_negative_share"] == 0
+    unsure = evaluate.classes(contrast, np.ones((4, 20)), contrast, means)
+    assert unsure["class_effect_negative_share"] == 0
+    with pytest.raises(InputError, match="classes"):
+        evaluate.classes(contrast, error[:3], contrast, means)
+
+
+# training
+
+
+def training_table():
+    rows = [(s, 10, "train", "loss", 1.0) for s in (0, 1)]
+    rows += [(0, 10, "test", f"kl:{i}", v) for i, v in enumerate([0.02, 0.5, 1.1])]
+    rows += [(1, 10, "test", f"kl:{i}", v) for i, v in enumerate([0.9, 0.05, 0.06])]
+    rows += [(s, 10, "test", m, v + s) for s in (0, 1) for m, v in (("reconstruction", 130.0), ("kl", 1.6))]
+    return pd.DataFrame(rows, columns=["seed", "iteration", "split", "metric", "value"])
+
+
+def judge_table():
+    rows = [(0, 5, "test", "accuracy", 0.5), (0, 9, "test", "accuracy", 0.99), (0, 9, "train", "accuracy", 1.0)]
+    return pd.DataFrame(rows, columns=["seed", "iteration", "split", "metric", "value"])
+
+
+def test_divergences_rank_the_latents_of_each_seed():
+    found = evaluate.divergences(training_table())
+    assert found[found["seed"] == 0]["latent"].tolist() == [2, 1, 0]
+    assert found[found["seed"] == 1]["latent"].tolist() == [0, 2, 1]
+    assert found["rank"].tolist() == [0, 1, 2, 0, 1, 2]
+    with pytest.raises(InputError, match="kl:"):
+        evaluate.divergences(judge_table())
+
+
+def test_model_counts_active_latents_and_takes_the_judges_last_accuracy():
+    found = evaluate.model(training_table(), judge_table(), 0.1).set_index("seed")
+    assert found["active_latents"].tolist() == [2, 1]
+    assert found["reconstruction"].tolist() == [130, 131]
+    assert found["kl"].tolist() == [1.6, 2.6]
+    assert found["judge_accuracy"].tolist() == [0.99, 0.99]
+    with pytest.raises(InputError, match="judge"):
+        evaluate.model(training_table(), judge_table().query("split == 'train'"), 0.1)
+
+
+# clusterings, lesions and their summary
+
+
+def key(alpha, reading, draws=9):
+    return {"seed": 0, "digit": 5, "latent": 2, "alpha": float(alpha), "reading": reading, "draws": draws}
+
+
+def clusters_of(alpha, reading, labels, converged=True):
+    table = pd.DataFrame({"neuron": [f"relu1:{i}" for i in range(len(labels))], "cluster": labels})
+    return table.assign(**key(alpha, reading), exemplar=False, converged=converged)
+
+
+def sweep_of(alpha, reading, clusters, converged=True):
+    table = pd.DataFrame(
+        {
+            "preference": [-9.0, -3.0, -1.0, 0.1],
+            "clusters": [clusters, clusters, clusters + 2, 30],
+            "converged": [converged, converged, True, True],
+            "silhouette": [0.1, 0.2, 0.5, 0.3],
+            "median": [False, False, False, True],
+            "plateau": [True, True, False, False],
+            "chosen": [False, True, False, False],
+            "constant": 1,
+        }
+    )
+    return table.assign(**key(alpha, reading), iterations=50)
+
+
+def lesion_of(alpha, reading, kind, cluster, accuracy, neurons, taken_for=3, p=0.01, converged=True):
+    row = {
+        "set": kind,
+        "cluster": cluster,
+        "scope": "all",
+        "ablation": "zero",
+        "neurons": neurons,
+        "hidden": neurons // 2,
+    }
+    row |= {"converged": converged, "accuracy": accuracy, "taken_for": taken_for, "z": -2.0, "p": p}
+    return (key(alpha, reading) if kind != "intact" else key(np.nan, "", 0)) | row
+
+
+@pytest.fixture
+def steps():
+    """Three alphas, activations and A; at alpha 1 A did not converge."""
+    labels = [0, 0, 0, 1, 1, -1]
+    clusters = pd.concat(
+        [
+            clusters_of(-1, "activation", labels),
+            clusters_of(-1, "A", [1, 1, 1, 0, 0, -1]),
+            clusters_of(0, "activation", [0, 0, 1, 2, 2, -1]),
+            clusters_of(0, "A", labels),
+            clusters_of(1, "activation", labels),
+            clusters_of(1, "A", [0, 1, 2, 3, 4, -1], converged=False),
+        ]
+    )
+    sweep = pd.concat(
+        [sweep_of(a, r, k, ok) for a, r, k, ok in [
+            (-1, "activation", 2, True), (-1, "A", 2, True), (0, "activation", 3, True),
+            (0, "A", 2, True), (1, "activation", 2, True), (1, "A", 5, False),
+        ]]
+    )  # fmt: skip
+    rows = [lesion_of(0, "", "intact", -1, 0.98, 0, p=np.nan)]
+    for alpha in (-1, 0, 1):
+        for reading, important in (("activation", 40), ("A", 20)):
+            ok = not (reading == "A" and alpha == 1)
+            rows.append(lesion_of(alpha, reading, "cluster", 0, 0.1, important, converged=ok))
+            rows.append(lesion_of(alpha, reading, "cluster", 1, 0.4 if alpha == 0 else 0.9, 9, converged=ok))
+            rows.append(lesion_of(alpha, reading, "important", 0, 0.1, important, 3 if alpha else 8, converged=ok))
+    rows.append(lesion_of(-1, "A", "critical", -1, 0.7, 10))
+    rows.append(lesion_of(0, "A", "critical", -1, 0.98, 0, taken_for=-1, p=np.nan))
+    return clusters, sweep, pd.DataFrame(rows)
+
+
+def test_clusterings_report_unconverged_runs_and_give_no_numbers_for_them(steps):
+    table = evaluate.clusterings(*steps[:2]).set_index(["alpha", "reading"])
+    first = table.loc[(-1.0, "activation")]
+    assert first[["clusters", "largest", "smallest", "constant", "preference"]].tolist() == [2, 3, 2, 1, -3]
+    assert first[["plateau_points", "clusters_at_median", "silhouette_clusters"]].tolist() == [2, 30, 4]
+    left_out = table.loc[(1.0, "A")]
+    assert left_out["converged"] == 0
+    assert left_out[["clusters", "largest", "smallest"]].isna().all()
+    twice = steps[1].assign(chosen=True)
+    with pytest.raises(InputError, match="chosen"):
+        evaluate.clusterings(steps[0], twice)
+
+
+def test_cluster_lesions_find_the_failing_and_the_important(steps):
+    table = evaluate.cluster_lesions(steps[2], evaluate.clusterings(*steps[:2]), 0.5)
+    assert len(table) == 6 * 4
+    table = table[(table["scope"] == "all") & (table["ablation"] == "zero")].set_index(["alpha", "reading"])
+    assert table.loc[(1.0, "A")].drop(["seed", "digit", "latent", "draws", "scope", "ablation"]).isna().all()
+    assert table.loc[(-1.0, "A"), "failing_clusters"] == 1
+    assert table.loc[(0.0, "A"), "failing_clusters"] == 2
+    assert table.loc[(-1.0, "A"), "gap"] == pytest.approx(0.8)
+    assert table.loc[(-1.0, "activation"), "important_neurons"] == 40
+    assert table.loc[(0.0, "activation"), "taken_for"] == 8
+
+
+def test_pairs_compare_partitions_of_converged_runs(steps):
+    from sklearn.metrics import adjusted_rand_score
+
+    table = evaluate.pairs(steps[0]).set_index("alpha")
+    assert table.loc[-1.0, ["ari", "identical", "clusters_difference"]].tolist() == [1, 1, 0]
+    assert table.loc[0.0, "ari"] == pytest.approx(adjusted_rand_score([0, 0, 0, 1, 1], [0, 0, 1, 2, 2]))
+    assert table.loc[0.0, ["identical", "clusters_difference"]].tolist() == [0, 1]
+    assert table.loc[1.0, ["ari", "identical", "clusters_difference"]].isna().all()
+    with pytest.raises(InputError, match="activation"):
+        evaluate.pairs(steps[0][steps[0]["reading"] == "A"])
+
+
+def test_pairs_take_the_activations_of_the_same_draws():
+    parts = [
+        clusters_of(0, "activation", [0, 0, 1, 1]).assign(draws=1000),
+        clusters_of(0, "activation", [0, 1, 1, 1]).assign(draws=3),
+        clusters_of(0, "A", [0, 1, 1, 1]).assign(draws=3),
+        clusters_of(0, "B", [0, 0, 1, 1]).assign(draws=0),
+    ]
+    table = evaluate.pairs(pd.concat(parts)).set_index("reading")
+    assert table["identical"].to_dict() == {"A": 1, "B": 1}
+
+
+def test_critical_lesions(steps):
+    table = evaluate.critical_lesions(steps[2], evaluate.pairs(steps[0]), 0.5)
+    assert len(table) == 3 * 4
+    table = table[(table["scope"] == "all") & (table["ablation"] == "zero")].set_index("alpha")
+    assert table.loc[1.0, ["critical_neurons", "critical_nonempty", "critical_degrades"]].isna().all()
+    table = table.loc[[-1.0, 0.0]]
+    assert table.loc[-1.0, "critical_to_important"] == 0.5
+    assert table["critical_nonempty"].to_dict() == {-1.0: 1, 0.0: 0}
+    assert table["critical_degrades"].to_dict() == {-1.0: 1, 0.0: 0}
+    assert table["critical_fails"].to_dict() == {-1.0: 0, 0.0: 0}
+    assert table.loc[-1.0, "critical_hidden"] == 5
+
+
+def test_summary_counts_over_the_converged_alphas(steps):
+    clusters, sweep, lesions = steps
+    table = evaluate.summary(
+        evaluate.clusterings(clusters, sweep),
+        evaluate.cluster_lesions(lesions, evaluate.clusterings(clusters, sweep), 0.5),
+        evaluate.pairs(clusters),
+        evaluate.critical_lesions(lesions, evaluate.pairs(clusters), 0.5),
+        10,
+    )
+    a = table[table["reading"] == "A"]
+
+    def value(name, rows=a):
+        known = rows[name].dropna()
+        assert len(known) == 1, name
+        return known.iloc[0]
+
+    assert value("unconverged") == 1
+    assert value("unconverged", table[table["reading"] == "activation"]) == 0
+    assert value("clusters_max", table[table["reading"] == "activation"]) == 3
+    assert value("differ_most_at_0") == 1
+    assert value("critical_nonempty_share") == 0.5
+    assert value("critical_nonempty_all") == 0
+    assert value("important_fails_all") == 1
+    assert value("exactly_one_fails_share") == 0.5
+    assert value("taken_for_3_share") == 0.5
+    assert value("taken_for_8_share") == 0.5
+    assert value("taken_for_0_share") == 0
+    assert value("critical_p_share") == 1
+    assert value("important_p_share") == 1
+    assert value("critical_neurons_max") == 10
+    assert value("identical_share") == 0.5
+
+
+def test_assemble_fills_ranks_and_keeps_what_does_not_apply_missing(steps):
+    ranks = pd.DataFrame({"seed": [0, 0], "latent": [2, 1], "rank": [0, 1]})
+    parts = [
+        ("model", pd.DataFrame({"seed": [0], "active_latents": [1]})),
+        ("clustering", evaluate.clusterings(*steps[:2])),
+        (
+            "clustering",
+            evaluate.cluster_lesions(steps[2], evaluate.clusterings(*steps[:2]), 0.5).assign(important_z=-np.inf),
+        ),
+    ]
+    table = evaluate.assemble(parts, ranks)
+    assert list(table.columns[: len(evaluate.KEYS)]) == list(evaluate.KEYS)
+    model = table[table["level"] == "model"].iloc[0]
+    assert pd.isna(model["latent"])
+    assert pd.isna(model["rank"])
+    assert model["reading"] == ""
+    assert (table[table["level"] == "clustering"]["rank"] == 0).all()
+    assert all(table[name].dtype == np.float64 for name in table.columns[len(evaluate.KEYS) :])
+    assert table["important_z"].isna().all()
+    pd.testing.assert_frame_equal(table, evaluate.assemble(parts[::-1], ranks))
+
+
+# the script
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate")
+    paths = synthetic.write(folder)
+    judge = folder / "judge.parquet"
+    io.save_table(judge, judge_table())
+    names = ("training", "activations", "ace", "clusters", "sweep", "lesions", "null")
+    inputs = SimpleNamespace(data=paths.data, judge=judge, **{name: getattr(paths, name)[0] for name in names})
+    chosen = {"fail_below": 0.5, "active_above": 0.1, "moves_above": 0.05, "code": "x"}
+    tables = []
+    for name in ("a", "b"):
+        output = [folder / f"{name}.parquet"]
+        job = SimpleNamespace(
+            input=inputs, output=output, params=SimpleNamespace(settings=chosen), threads=1, rule="evaluate"
+        )
+        script("evaluate")(job)
+        tables.append(output[0])
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    return io.load_table(tables[0]), paths
+
+
+def test_the_script_measures_every_level(metrics):
+    table, paths = metrics
+    assert set(table["level"]) == {"model", "latent", "class", "clustering", "pair", "summary"}
+    assert list(table.columns[: len(evaluate.KEYS)]) == list(evaluate.KEYS)
+    model = table[table["level"] == "model"]
+    assert model["active_latents"].dropna().tolist() == [2, 2]
+    assert model["intact_accuracy"].dropna().tolist() == pytest.approx([0.97, 0.97])
+    assert model["dead_hidden"].dropna().tolist() == [0, 0]
+    strongest = table[(table["level"] == "latent") & (table["rank"] == 0)]
+    assert strongest["latent"].tolist() == [1, 1]
+    clusterings = table[(table["level"] == "clustering") & table["converged"].notna()]
+    expected = io.load_table(paths.clusters[0]).groupby(["seed", "latent", "alpha", "reading", "draws"]).ngroups
+    assert len(clusterings) == expected
+    assert (clusterings["converged"] == 0).any()
+    failing = table[table["failing_clusters"].notna() & (table["level"] == "clustering")]
+    assert set(failing["scope"]) == {"all", "hidden"}
+
+
+def test_the_script_works_with_no_metric_left_empty(metrics):
+    table, _ = metrics
+    empty = [name for name in table if name not in evaluate.KEYS and table[name].isna().all()]
+    assert empty == []

@@ -1,0 +1,332 @@
+"""Files come back as they were written, equal content gives equal bytes, and nothing half written is left."""
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from matplotlib.figure import Figure
+from PIL import Image
+from safetensors.numpy import save_file
+
+from interneuron import io
+from interneuron.errors import InputError
+
+TYPES = ("bool", "uint8", "uint16", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+TABLE = pd.DataFrame(
+    {
+        "seed": np.arange(3),
+        "alpha": [0.1, np.nan, 1e-300],
+        "reading": ["A", "", 'tab\t "quote"'],
+        "exemplar": [True, False, True],
+    }
+)
+
+
+# atomic
+
+
+def test_atomic_renames_at_the_end_and_makes_folders(tmp_path):
+    path = tmp_path / "a/b/c.txt"
+    with io.atomic(path) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".txt"
+        assert not path.exists()
+    assert [file.name for file in path.parent.iterdir()] == ["c.txt"]
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt(), PermissionError(errno.EACCES, "no")])
+def test_atomic_keeps_the_old_file_and_the_error(tmp_path, error):
+    path = tmp_path / "c.txt"
+    path.write_text("old")
+    with pytest.raises(type(error)) as caught, io.atomic(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise error
+    assert caught.value is error
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["c.txt"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_one_sentence(tmp_path, code):
+    path = tmp_path / "sub/c.txt"
+    with pytest.raises(InputError, match=r"^disk is full: .*c\.txt") as caught, io.atomic(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise OSError(code, os.strerror(code))
+    assert "\n" not in str(caught.value)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_full_disk_in_the_tensor_writer(tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.numpy, "save_file", full)
+    with pytest.raises(InputError, match="disk is full"):
+        io.save_tensors(tmp_path / "t.safetensors", {"a": np.zeros(2)}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    figure = Figure()
+    io.save_tensors(tmp_path / "t.safetensors", {"a": np.zeros(2)}, {})
+    io.save_table(tmp_path / "t.parquet", TABLE)
+    io.save_text(tmp_path / "t.txt", "")
+    io.save_figure(tmp_path / "t.png", figure)
+    umask = os.umask(0)
+    os.umask(umask)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {0o666 & ~umask}
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert io.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with pytest.raises(InputError, match="there is no file"):
+        io.sha256(tmp_path / "b")
+
+
+def test_text_is_kept(tmp_path):
+    io.save_text(tmp_path / "t.txt", "a\r\nβ\n")
+    assert (tmp_path / "t.txt").read_bytes() == "a\r\nβ\n".encode()
+
+
+# tensors
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(
+        st.text("abc.z0", min_size=1, max_size=6),
+        st.sampled_from(TYPES).flatmap(
+            lambda kind: arrays.arrays(kind, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+        ),
+        max_size=4,
+    )
+)
+def test_tensors_come_back(tmp_path, tensors):
+    path = tmp_path / "t.safetensors"
+    io.save_tensors(path, tensors, {"names": sorted(tensors)})
+    first = path.read_bytes()
+    back = io.load_tensors(path)
+    assert io.tensor_names(path) == sorted(tensors) == sorted(back) == io.metadata(path)["names"]
+    for name, value in tensors.items():
+        assert back[name].dtype == value.dtype
+        assert back[name].shape == value.shape
+        np.testing.assert_array_equal(back[name], value)
+    io.save_tensors(path, dict(reversed(tensors.items())), {"names": sorted(tensors)})
+    assert path.read_bytes() == first
+
+
+def test_strided_and_big_endian_arrays_and_torch_tensors(tmp_path):
+    path = tmp_path / "t.safetensors"
+    base = np.arange(24, dtype=np.float32).reshape(4, 6)
+    parameter = torch.nn.Parameter(torch.from_numpy(base.copy()))
+    io.save_tensors(
+        path, {"t": base.T, "step": base[::2, 1::3], "big": base.astype(">f4"), "p": parameter, "pt": parameter.T}, {}
+    )
+    back = io.load_tensors(path)
+    for name, value in {"t": base.T, "step": base[::2, 1::3], "big": base, "p": base, "pt": base.T}.items():
+        np.testing.assert_array_equal(back[name], value)
+
+
+def test_names_and_rows_are_picked_in_the_order_asked(tmp_path):
+    path = tmp_path / "t.safetensors"
+    values = {name: np.random.default_rng(i).random((5, 3)) for i, name in enumerate("abc")}
+    io.save_tensors(path, values, {})
+    back = io.load_tensors(path, ["c", "a"], rows=slice(1, 3))
+    assert list(back) == ["c", "a"]
+    for name, value in back.items():
+        np.testing.assert_array_equal(value, values[name][1:3])
+    with pytest.raises(InputError, match=r"has no tensor 'd'; it has a, b, c"):
+        io.load_tensors(path, ["d"])
+
+
+def test_metadata_is_sorted_json_under_one_key(tmp_path):
+    path = tmp_path / "t.safetensors"
+    io.save_tensors(path, {"a": np.zeros(1)}, {"b": np.float32(0.5), "a": {"k": np.arange(2), "j": (1, "x")}})
+    assert io.metadata(path) == {"a": {"j": [1, "x"], "k": [0, 1]}, "b": 0.5}
+    raw = path.read_bytes()
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    assert header["__metadata__"] == {"interneuron": '{"a": {"j": [1, "x"], "k": [0, 1]}, "b": 0.5}'}
+
+
+@pytest.mark.parametrize("bad", [{"a": float("nan")}, {"a": object()}, {1: "a", "b": "c"}])
+def test_metadata_that_is_no_json_is_refused(tmp_path, bad):
+    with pytest.raises(InputError, match="are not JSON"):
+        io.save_tensors(tmp_path / "t.safetensors", {"a": np.zeros(1)}, bad)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "bad", [np.array(["a"]), np.array([1j]), np.array([None]), torch.zeros(2, dtype=torch.bfloat16)]
+)
+def test_types_that_are_not_stored_are_refused(tmp_path, bad):
+    with pytest.raises(InputError, match="tensor 'a' is of type"):
+        io.save_tensors(tmp_path / "t.safetensors", {"a": bad}, {})
+
+
+def test_broken_and_foreign_tensor_files(tmp_path):
+    path = tmp_path / "t.safetensors"
+    with pytest.raises(InputError, match="there is no file"):
+        io.load_tensors(path)
+    io.save_tensors(path, {"a": np.zeros(100)}, {})
+    whole = path.read_bytes()
+    for broken in (whole[:-1], whole[:40], b"", b"not a tensor file at all"):
+        path.write_bytes(broken)
+        for read in (io.load_tensors, io.metadata, io.tensor_names):
+            with pytest.raises(InputError, match="not a whole safetensors file"):
+                read(path)
+    save_file({"a": np.zeros(2)}, path)
+    assert io.tensor_names(path) == ["a"]
+    with pytest.raises(InputError, match="no metadata under the key 'interneuron'"):
+        io.metadata(path)
+    save_file({"a": np.zeros(2)}, path, {"interneuron": "{"})
+    with pytest.raises(InputError, match="are not JSON"):
+        io.metadata(path)
+
+
+def test_nothing_heavy_is_imported_for_arrays(tmp_path):
+    code = (
+        "import sys, numpy as np; from interneuron import io\n"
+        "assert 'interneuron.io.download' not in sys.modules\n"
+        f"io.save_tensors({str(tmp_path / 't.safetensors')!r}, {{'a': np.zeros(2)}}, {{}})\n"
+        f"assert io.load_tensors({str(tmp_path / 't.safetensors')!r})['a'].shape == (2,)\n"
+        "print([name for name in ('torch', 'pandas', 'matplotlib', 'pyarrow', 'PIL') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# tables
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv"])
+def test_tables_come_back_and_have_the_same_bytes(tmp_path, suffix):
+    path, again = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    io.save_table(path, TABLE)
+    back = io.load_table(path)
+    pd.testing.assert_frame_equal(back, TABLE)
+    io.save_table(again, back.set_index(pd.Index([7, 8, 9])))
+    assert io.sha256(path) == io.sha256(again)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arrays.arrays("float64", st.integers(1, 6), elements=st.floats(width=64)))
+def test_floats_come_back_exactly(tmp_path, values):
+    for suffix in (".parquet", ".tsv"):
+        io.save_table(tmp_path / f"f{suffix}", pd.DataFrame({"a": values, "b": 0.5}))
+        back = io.load_table(tmp_path / f"f{suffix}")["a"]
+        expected = values.astype(object) if suffix == ".tsv" and np.isnan(values).all() else values
+        if expected is not values:
+            assert (back == "").all()
+        else:
+            np.testing.assert_array_equal(back.to_numpy(float), values)
+
+
+def test_text_columns_of_tsv_have_no_nan(tmp_path):
+    frame = pd.DataFrame({"note": ["", ""], "group": ["NA", ""], "n": [1, 2]})
+    io.save_table(tmp_path / "t.tsv", frame)
+    assert (tmp_path / "t.tsv").read_text() == "note\tgroup\tn\n\tNA\t1\n\t\t2\n"
+    assert io.load_table(tmp_path / "t.tsv").to_dict("list") == frame.to_dict("list")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv"])
+def test_a_table_without_rows(tmp_path, suffix):
+    io.save_table(tmp_path / f"t{suffix}", TABLE.head(0))
+    back = io.load_table(tmp_path / f"t{suffix}")
+    assert list(back.columns) == list(TABLE.columns)
+    assert len(back) == 0
+
+
+def test_broken_tables(tmp_path):
+    path = tmp_path / "t.parquet"
+    with pytest.raises(InputError, match="there is no file"):
+        io.load_table(path)
+    io.save_table(path, TABLE)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"not a whole \.parquet table"):
+        io.load_table(path)
+    (tmp_path / "t.tsv").write_text("")
+    with pytest.raises(InputError, match=r"not a whole \.tsv table"):
+        io.load_table(tmp_path / "t.tsv")
+    with pytest.raises(InputError, match=r"takes \.parquet or \.tsv"):
+        io.save_table(tmp_path / "t.csv", TABLE)
+
+
+# pictures
+
+
+def test_figures_hold_no_date_and_have_the_same_bytes(tmp_path):
+    hashes = set()
+    for name in ("a.png", "b.png"):
+        figure = Figure(figsize=(2, 1), dpi=50)
+        figure.subplots().plot([0, 1], [1, 0])
+        io.save_figure(tmp_path / name, figure)
+        hashes.add(io.sha256(tmp_path / name))
+    assert len(hashes) == 1
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (100, 50)
+        assert set(image.info) <= {"dpi"}
+
+
+def test_grey_animations_are_exact(tmp_path):
+    frames = list(np.random.default_rng(0).integers(0, 256, (4, 9, 7), dtype=np.uint8))
+    io.save_animation(tmp_path / "a.gif", frames, 120)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.n_frames == 4
+        assert image.info["loop"] == 0
+        for i, frame in enumerate(frames):
+            image.seek(i)
+            assert image.info["duration"] == 120
+            np.testing.assert_array_equal(np.asarray(image.convert("L")), frame)
+    first = hashlib.sha256((tmp_path / "a.gif").read_bytes()).digest()
+    io.save_animation(tmp_path / "a.gif", frames, 120)
+    assert hashlib.sha256((tmp_path / "a.gif").read_bytes()).digest() == first
+
+
+def test_coloured_animations(tmp_path):
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    frames = [np.broadcast_to(colour, (6, 5, 3)) for colour in colours]
+    io.save_animation(tmp_path / "a.gif", frames, 50)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.n_frames == 3
+        for i, frame in enumerate(frames):
+            image.seek(i)
+            distance = np.abs(np.asarray(image.convert("RGB")).astype(int) - frame)
+            assert distance.max() <= 8
+
+
+@pytest.mark.parametrize(
+    ("frames", "ms", "says"),
+    [
+        ([], 50, "are no animation"),
+        ([np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)], 50, "are no animation"),
+        ([np.zeros((2, 2, 4), np.uint8)], 50, "are no animation"),
+        ([np.zeros((0, 2), np.uint8)], 50, "are no animation"),
+        ([np.zeros((2, 2))], 50, "of type float64"),
+        ([np.zeros((2, 2), np.uint8)], 5, "a frame of 5 ms"),
+    ],
+)
+def test_what_is_no_animation_is_refused(tmp_path, frames, ms, says):
+    with pytest.raises(InputError, match=says):
+        io.save_animation(tmp_path / "a.gif", frames, ms)
+    assert list(tmp_path.iterdir()) == []
