@@ -28,7 +28,7 @@ wildcard_constraints:
     dataset=PLAN.one_of(PLAN.project.datasets),
     model=PLAN.one_of(PLAN.project.models),
     study=PLAN.one_of(PLAN.project.studies),
-    block=r"\d{3,}-\d{3,}",
+    block=r"[0-9]+-[0-9]+",
     figure=r"[a-z-]+\.(png|gif)",
 
 

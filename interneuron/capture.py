@@ -62,10 +62,11 @@ def activations(module: nn.Module, x: Tensor, layers: Iterable[str], batch: int 
 
 @contextmanager
 def hooked(module: nn.Module, x: Tensor, actions: Mapping[str, Action]) -> Iterator[dict[str, int]]:
-    """Within the context, each forward pass hands the named layers' tensors [n, ...] to their actions; yields their sizes.
+    """Within the context, each forward pass hands the named layers' tensors [n, ...] to their actions.
 
-    What the action returns takes the tensor's place; None leaves it. x: an input of the module, of which one sample is
-    run to learn the calls. Hooks are removed when the context ends, whatever happens. Raises as `activations` does.
+    What the action returns takes the tensor's place; None leaves it. Yields the layers' sizes. x: an input of the
+    module, of which one sample is run to learn the calls. Hooks are removed when the context ends, whatever happens.
+    Raises as `activations` does.
     """
     trace = _trace(module, x)
     inside: defaultdict[nn.Module, dict[int, Action]] = defaultdict(dict)

@@ -25,8 +25,6 @@ _LOWEST = np.finfo(np.float32).min
 _LANES = 64
 # Rows are summed in this many groups whatever the number of threads, so that the sums do not depend on it.
 _GROUPS = 16
-# Standard deviation of the noise that breaks ties, relative to a similarity: a few steps of float32.
-_TIE_NOISE = 1e-6
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -102,6 +100,7 @@ def affinity_propagation(
     max_iterations: int = 1000,
     convergence: int = 15,
     seed: int = 0,
+    tie_noise: float = 1e-6,
     threads: int = 1,
     memory_limit: int | None = None,
 ) -> Clustering:
@@ -118,9 +117,13 @@ def affinity_propagation(
     the member with the largest sum of similarities as its exemplar, and the points join once more.
 
     `similarity` [n, n], finite, not necessarily symmetric, its diagonal is not used; `preference`: one for all or [n].
-    Ties (duplicate points) are broken by noise of relative size 1e-6, drawn from `seed`. Memory: 12 n^2 bytes beside
-    the input; over `memory_limit` bytes it is refused before anything is allocated. The result does not depend on
-    `threads`.
+    Memory: 12 n^2 bytes beside the input; over `memory_limit` bytes it is refused before anything is allocated. The
+    result does not depend on `threads`.
+
+    Ties are broken by normal noise of the relative size `tie_noise`, drawn from `seed`. The default, a few steps of
+    float32, settles accidental ties, as scikit-learn's does. Exact duplicates (neurons ranked over three draws) move in
+    step for hundreds of passes under it, and such a symmetric state passes for converged, each duplicate its own
+    exemplar: against that take a `tie_noise` of 1e-3, and a `convergence` of several times 1 / (1 - damping).
 
     Raises InputError for similarities that are not a finite square matrix and for settings out of range. Source: Frey &
     Dueck, Science 315, 2007, equations 1 to 3.
@@ -131,7 +134,7 @@ def affinity_propagation(
         raise InputError(
             f"preference has the shape {list(preferences.shape)}; it takes one number or {len(values)}, one a point"
         )
-    return _runs(values, [preferences], damping, max_iterations, convergence, seed, threads, None)[0]
+    return _runs(values, [preferences], damping, max_iterations, convergence, seed, tie_noise, threads, None)[0]
 
 
 def sweep(
@@ -141,6 +144,7 @@ def sweep(
     max_iterations: int = 1000,
     convergence: int = 15,
     seed: int = 0,
+    tie_noise: float = 1e-6,
     threads: int = 1,
     memory_limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -155,7 +159,7 @@ def sweep(
     grid = np.asarray(preferences, np.float64)
     if grid.ndim != 1 or len(grid) == 0:
         raise InputError(f"preferences have the shape {list(grid.shape)}; a sweep takes a list of one or more numbers")
-    runs = _runs(values, list(grid), damping, max_iterations, convergence, seed, threads, progress)
+    runs = _runs(values, list(grid), damping, max_iterations, convergence, seed, tie_noise, threads, progress)
     return Sweep(grid, tuple(runs))
 
 
@@ -164,11 +168,11 @@ def preference_grid(similarity: npt.ArrayLike, low: float, count: int, near: flo
 
     The median is that of all of `similarity` [n, n], scikit-learn's default preference. The others are median - d, with
     d in equal ratios from `near` to median - `low`: the last one is `low` itself. Raises InputError if `low` is not
-    more than `near` below the median, or `count` is under 3.
+    more than `near` below the median, or `count` is under 2.
     """
     median = float(np.median(np.asarray(similarity)))
-    if count < 3:
-        raise InputError(f"a sweep has {count} preferences; the plateau rule takes at least 3")
+    if count < 2:
+        raise InputError(f"the grid has {count} preferences; it takes at least 2, the median and the lowest")
     if not 0 < near < median - low:
         raise InputError(
             f"lowest preference {low:g} and nearest distance {near:g} leave no grid below the median similarity "
@@ -278,6 +282,7 @@ def _runs(
     max_iterations: int,
     convergence: int,
     seed: int,
+    tie_noise: float,
     threads: int,
     progress: Callable[[int, int], None] | None,
 ) -> list[Clustering]:
@@ -286,6 +291,8 @@ def _runs(
     for name, number in (("max_iterations", max_iterations), ("convergence", convergence), ("threads", threads)):
         if number < 1:
             raise InputError(f"{name} is {number}; affinity propagation takes at least 1")
+    if not 0 <= tie_noise < 0.1:
+        raise InputError(f"tie_noise is {tie_noise:g}; affinity propagation takes 0 or more and less than 0.1")
     if not all(np.isfinite(p).all() for p in preferences):
         raise InputError("preferences contain NaN or infinite values; affinity propagation takes finite ones")
     if _all_equal(values):
@@ -295,8 +302,8 @@ def _runs(
     np.copyto(s, values, casting="same_kind")
     # The availabilities' memory holds the noise first: no fourth matrix.
     generator(seed, "tie noise").standard_normal(out=a, dtype=np.float32)
-    noise = 1 + _TIE_NOISE * np.diagonal(a).astype(np.float64)
-    a *= _F(_TIE_NOISE)
+    noise = 1 + tie_noise * np.diagonal(a).astype(np.float64)
+    a *= _F(tie_noise)
     a += _ONE
     s *= a
     runs = []

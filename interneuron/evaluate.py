@@ -1,6 +1,7 @@
 """What each step's files amount to: metrics, as tables with a row a seed and thing measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -218,6 +219,19 @@ def sharpness(images: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(rows**2 + columns**2)))
 
 
+def class_means(x: NDArray[np.floating], y: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
+    """Mean image of every class: x [n, h, w], y [n] -> [classes, h * w].
+
+    Raises InputError for a class without images.
+    """
+    counts = np.bincount(y, minlength=classes)
+    if len(counts) > classes or (counts == 0).any():
+        raise InputError(
+            f"class_means: images by class number {counts.tolist()}; it takes some of each of {classes} classes"
+        )
+    return np.stack([x[y == k].mean(0, dtype=np.float64).ravel() for k in range(classes)])
+
+
 def classes(
     effect: NDArray[np.floating],
     error: NDArray[np.floating],
@@ -321,11 +335,11 @@ def cluster_lesions(lesions: pd.DataFrame, clusterings: pd.DataFrame, fail_below
     """
     counted = lesions[lesions["converged"].astype(bool)]
     rows: dict[Any, dict[str, float]] = {}
-    for key, part in counted[counted["set"] == "cluster"].groupby(_CLUSTERING + _LESION):
+    for key, part in _groups(counted[counted["set"] == "cluster"], _CLUSTERING + _LESION).items():
         accuracy = np.sort(part["accuracy"].to_numpy(float))
         rows[key] = {"failing_clusters": float((accuracy < fail_below).sum()), "lowest_accuracy": accuracy[0]}
         rows[key]["gap"] = accuracy[1] - accuracy[0] if len(accuracy) > 1 else np.nan
-    for key, part in counted[counted["set"] == "important"].groupby(_CLUSTERING + _LESION):
+    for key, part in _groups(counted[counted["set"] == "important"], _CLUSTERING + _LESION).items():
         lesion = part.iloc[0]
         taken_for = float(lesion["taken_for"]) if lesion["taken_for"] >= 0 else np.nan
         rows[key] = rows.get(key, {}) | _lesion("important", lesion, fail_below) | {"taken_for": taken_for}
@@ -376,7 +390,7 @@ def critical_lesions(lesions: pd.DataFrame, pairs: pd.DataFrame, fail_below: flo
     important = counted[counted["set"] == "important"]
     sizes: dict[Any, int] = important.set_index([*_CLUSTERING, *_LESION])["neurons"].to_dict()
     rows: dict[Any, dict[str, float]] = {}
-    for key, part in counted[counted["set"] == "critical"].groupby(_CLUSTERING + _LESION):
+    for key, part in _groups(counted[counted["set"] == "critical"], _CLUSTERING + _LESION).items():
         at, draws, lesioned = key[:4], key[5], key[6:]
         lesion = part.iloc[0]
         there = [k[5] for k in sizes if k[:5] == (*at, "activation") and k[6:] == lesioned]
@@ -423,9 +437,10 @@ def summary(
     for key, rows in _by(cluster_lesions, [*over, *_LESION]):
         result = _spread(rows, ["important_neurons", "important_hidden", "failing_clusters", "gap", "important_z"])
         result |= _shares(rows, ["important_fails"])
-        result["important_p_share"] = _share(rows["important_p"], rows["important_p"] <= 0.05)
-        result["exactly_one_fails_share"] = _share(rows["failing_clusters"], rows["failing_clusters"] == 1)
-        result |= {f"taken_for_{k}_share": _share(rows["taken_for"], rows["taken_for"] == k) for k in range(classes)}
+        result["important_p_share"] = _share(rows["important_p"], lambda p: p <= 0.05)
+        result["exactly_one_fails_share"] = _share(rows["failing_clusters"], lambda n: n == 1)
+        for k in range(classes):
+            result[f"taken_for_{k}_share"] = _share(rows["taken_for"], partial(np.equal, k))
         parts.append(key | result)
     for key, rows in _by(pairs, over):
         result = _spread(rows, ["ari", "clusters_difference"]) | _shares(rows, ["identical"])
@@ -439,7 +454,7 @@ def summary(
     for key, rows in _by(critical_lesions, [*over, *_LESION]):
         result = _spread(rows, ["critical_neurons", "critical_hidden", "critical_to_important", "critical_z"])
         result |= _shares(rows, ["critical_nonempty", "critical_fails", "critical_degrades"])
-        result["critical_p_share"] = _share(rows["critical_p"], rows["critical_p"] <= 0.05)
+        result["critical_p_share"] = _share(rows["critical_p"], lambda p: p <= 0.05)
         parts.append(key | result)
     return pd.DataFrame(parts)
 
@@ -494,8 +509,8 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(known)) if known else np.nan
 
 
-def _groups(table: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
-    return dict(list(table.groupby(_CLUSTERING, sort=True, dropna=False)))
+def _groups(table: pd.DataFrame, keys: Sequence[str] = tuple(_CLUSTERING)) -> dict[tuple[Any, ...], pd.DataFrame]:
+    return dict(list(table.groupby(list(keys), sort=True, dropna=False)))
 
 
 def _by(table: pd.DataFrame, keys: list[str]) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
@@ -537,8 +552,14 @@ def _complete(keys: pd.DataFrame, rows: dict[Any, dict[str, float]], metrics: li
 
 
 def _spread(rows: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
-    """Least, greatest and median over the rows."""
-    return {f"{m}_{how}": float(getattr(rows[m], how)()) for m in metrics for how in ("min", "max", "median")}
+    """Least, greatest and median over the rows; NaN if none is known."""
+    result = {}
+    for metric in metrics:
+        x = rows[metric].to_numpy(float)
+        x = x[~np.isnan(x)]
+        for name, how in (("min", np.min), ("max", np.max), ("median", np.median)):
+            result[f"{metric}_{name}"] = float(how(x)) if len(x) else np.nan
+    return result
 
 
 def _shares(rows: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
@@ -547,7 +568,8 @@ def _shares(rows: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
     return {f"{m}_share": share for m, share in shares.items()} | every
 
 
-def _share(values: "pd.Series[Any]", true: "pd.Series[bool]") -> float:
+def _share(values: "pd.Series[Any]", true: Callable[[NDArray[np.float64]], NDArray[np.bool_]]) -> float:
     """Share of the known values for which `true` is; NaN if none is known."""
-    known = values.notna()
-    return float(true[known].mean()) if known.any() else np.nan
+    x = values.to_numpy(float)
+    x = x[~np.isnan(x)]
+    return float(true(x).mean()) if len(x) else np.nan

@@ -14,6 +14,9 @@ from interneuron.errors import InputError
 from interneuron.evaluate import ssim
 from interneuron.seeds import generator
 
+# Lesions whose images are kept at once.
+_TOGETHER = 8
+
 
 def lesion(
     module: nn.Module,
@@ -35,7 +38,6 @@ def lesion(
     """
     if rows < 1:
         raise InputError(f"rows is {rows}, and takes at least 1")
-    keep = {name: (~mask).to(x.dtype) for name, mask in masks.items()} if values is None else {}
     inputs = max(1, min(len(x), rows))
     together = rows // inputs
     part = slice(0, 0)
@@ -53,6 +55,7 @@ def lesion(
     out = None
     with torch.no_grad(), hooked(module, x, {name: silence(name) for name in masks}) as sizes:
         lesions = _check(sizes, masks, values)
+        keep = {name: (~mask).to(x.dtype) for name, mask in masks.items()} if values is None else {}
         for first in range(0, lesions, together):
             part = slice(first, min(first + together, lesions))
             count = part.stop - part.start
@@ -124,6 +127,17 @@ def _check(sizes: Mapping[str, int], masks: Mapping[str, Tensor], values: Mappin
     return lesions
 
 
+class _Twice(nn.Module):
+    """The judge's logits [n, 2, classes] of images as they are, and of what a lesion of `pixels` leaves of them."""
+
+    def __init__(self, judge: nn.Module) -> None:
+        super().__init__()
+        self.judge, self.pixels = judge, nn.Identity()
+
+    def forward(self, y: Tensor) -> Tensor:
+        return torch.stack([self.judge(y), self.judge(self.pixels(y))], 1)
+
+
 class Bench:
     """A decoder's images of one digit under lesions, judged by a classifier. Equal lesions are computed once.
 
@@ -150,6 +164,7 @@ class Bench:
         self.key = key
         self.images = len(x)
         self._judged = nn.Sequential(OrderedDict([*decoder.named_children(), ("judge", judge)]))
+        self._judged_twice = nn.Sequential(OrderedDict([*decoder.named_children(), ("both", _Twice(judge))]))
         self._ends = np.cumsum([0, *self.sizes.values()])
         if self.sizes[list(self.sizes)[-1]] != image[0] * image[1]:
             raise InputError(
@@ -174,41 +189,31 @@ class Bench:
             "pixels": counts[-1],
         }
 
-    def outcome(self, mask: NDArray[np.bool_], ablation: str) -> dict[str, float]:
-        """What a lesion does, by `ablation` `zero` or `mean` (or `none`).
+    def outcomes(self, masks: Sequence[NDArray[np.bool_]], ablation: str) -> list[dict[str, float]]:
+        """What each lesion does, by `ablation` `zero` or `mean`; an empty one leaves the intact decoder.
 
         `accuracy`: share of the images that the judge takes for the digit; `taken_for`: the class most often seen among
         the others, -1 without any; `mse`, `ssim`: against the intact decoder's images, mean over images.
         """
-        if ablation not in ("none", "zero", "mean"):
-            raise InputError(f"ablation is {ablation!r}, and takes 'none', 'zero' or 'mean'")
-        at = mask.tobytes(), ablation
-        if at not in self._outcomes:
-            if ablation == "none":
-                y = self._intact
-            else:
-                values = self._means if ablation == "mean" else None
-                y = lesion(self.decoder, self.x, self._split(mask[None]), values)[0]
-            with torch.no_grad():
-                seen = torch.cat([self.judge(some).argmax(-1) for some in y.split(700)])
-            wrong = torch.bincount(seen[seen != self.digit])
-            pictures, intact = (a.view(-1, *self.image).numpy() for a in (y, self._intact))
-            self._outcomes[at] = {
-                "accuracy": float((seen == self.digit).double().mean()),
-                "taken_for": int(wrong.argmax()) if len(wrong) else -1,
-                "mse": float(torch.mean((y - self._intact).double() ** 2)),
-                "ssim": float(ssim(intact, pictures).mean(dtype=np.float64)),
-            }
-        return self._outcomes[at]
+        if ablation not in ("zero", "mean"):
+            raise InputError(f"ablation is {ablation!r}, and takes 'zero' or 'mean'")
+        new = {mask.tobytes(): mask for mask in masks if (mask.tobytes(), ablation) not in self._outcomes}
+        values = self._means if ablation == "mean" else None
+        for start in range(0, len(new), _TOGETHER):
+            some = list(new.values())[start : start + _TOGETHER]
+            y = lesion(self.decoder, self.x, self._split(np.stack(some)), values)
+            for mask, outcome in zip(some, self._look(y), strict=True):
+                self._outcomes[mask.tobytes(), ablation] = outcome
+        return [self._outcomes[mask.tobytes(), ablation] for mask in masks]
 
     def worst(self, masks: Sequence[NDArray[np.bool_]]) -> int:
         """Number of the lesion (zero) with the lowest accuracy; ties go to the larger mse, then to the first."""
-        outcomes = [self.outcome(mask, "zero") for mask in masks]
+        outcomes = self.outcomes(masks, "zero")
         return min(range(len(masks)), key=lambda i: (outcomes[i]["accuracy"], -outcomes[i]["mse"], i))
 
     def null_accuracy(self, mask: NDArray[np.bool_]) -> float:
         """Accuracy under a lesion (zero ablation), on the images that the random sets are judged on."""
-        return float(self._accuracies(self._split(mask[None]))[0])
+        return float(self._accuracies(self._judged, self._split(mask[None]))[0])
 
     def null(self, mask: NDArray[np.bool_], samples: int) -> NDArray[np.float64]:
         """Accuracies [samples] under random sets (zero ablation) of the same size and layer mix as a lesion.
@@ -219,10 +224,17 @@ class Bench:
         if (counts, samples) not in self._nulls:
             masks: dict[str, Tensor] = {}
             for layer, (name, count) in enumerate(zip(self.sizes, counts, strict=True)):
-                if count:
+                if count or not layer:
                     stream = generator(*self.key, layer, count)
                     masks |= random_sets({name: count}, self.sizes, samples, stream)
-            self._nulls[counts, samples] = self._accuracies(masks)
+            if counts[0] or not counts[-1]:
+                self._nulls[counts, samples] = self._accuracies(self._judged, masks)
+            else:
+                # Without inputs, the images of the set's hidden neurons serve the whole set too.
+                masks["both.pixels"] = masks.pop(list(self.sizes)[-1])
+                both = self._accuracies(self._judged_twice, masks)
+                self._nulls[(*counts[:-1], 0), samples] = both[:, 0]
+                self._nulls[counts, samples] = both[:, 1]
         return self._nulls[counts, samples]
 
     def pictures(self, masks: Sequence[NDArray[np.bool_]], x: Tensor) -> NDArray[np.uint8]:
@@ -230,9 +242,28 @@ class Bench:
         y = lesion(self.decoder, x, self._split(np.stack([self.nothing, *masks])))
         return (255 * y).round().clamp(0, 255).byte().numpy()
 
-    def _accuracies(self, masks: Mapping[str, Tensor]) -> NDArray[np.float64]:
-        seen = lesion(self._judged, self.null_x, masks).argmax(-1)
-        return (seen == self.digit).double().mean(-1).numpy()
+    def _look(self, y: Tensor) -> list[dict[str, float]]:
+        """Outcomes of the images y [L, images, pixels]."""
+        with torch.no_grad():
+            seen = torch.cat([self.judge(some).argmax(-1) for some in y.flatten(0, 1).split(700)]).view(y.shape[:2])
+        similar = ssim(self._intact.view(-1, *self.image).numpy(), y.view(*y.shape[:2], *self.image).numpy())
+        found = []
+        for lesioned, classes, similarity in zip(y, seen, similar, strict=True):
+            wrong = torch.bincount(classes[classes != self.digit])
+            found.append(
+                {
+                    "accuracy": float((classes == self.digit).double().mean()),
+                    "taken_for": int(wrong.argmax()) if len(wrong) else -1,
+                    "mse": float((lesioned - self._intact).square().mean(dtype=torch.float64)),
+                    "ssim": float(similarity.mean(dtype=np.float64)),
+                }
+            )
+        return found
+
+    def _accuracies(self, network: nn.Module, masks: Mapping[str, Tensor]) -> NDArray[np.float64]:
+        """Share of the null images taken for the digit, [L] or, with two judgements an image, [L, 2]."""
+        seen = lesion(network, self.null_x, masks).argmax(-1)
+        return (seen == self.digit).double().mean(1).numpy()
 
     def _counts(self, mask: NDArray[np.bool_]) -> list[int]:
         return [int(mask[a:b].sum()) for a, b in pairwise(self._ends)]

@@ -5,7 +5,8 @@ Colours are Okabe and Ito's and matplotlib's red-blue map, which colour-blind re
 what its colour says. Images are drawn pixel by pixel, side by side in one mosaic.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -55,16 +56,30 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@contextmanager
+def _style() -> Iterator[None]:
+    """This module's style, whatever the user's own matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
 def _styled(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
-        # A figure must not depend on the user's own matplotlibrc.
-        with mpl.rc_context():
-            mpl.rcdefaults()
-            mpl.rcParams.update(_STYLE)
+        with _style():
             return function(*args, **kwargs)
 
     return styled
+
+
+class _Figure(Figure):
+    """A figure that is drawn in the style too: matplotlib looks some of it up only then."""
+
+    def draw(self, renderer: Any) -> None:
+        with _style():
+            super().draw(renderer)
 
 
 @_styled
@@ -103,7 +118,7 @@ def traversal_frames(
     there = list(range(len(alphas)))
     frames: dict[int, np.ndarray] = {}
     for index in there:
-        figure = Figure(figsize=(width, height), dpi=100)
+        figure = _Figure(figsize=(width, height), dpi=100)
         canvas = FigureCanvasAgg(figure)
         figure.text(0.5, 1 - 0.2 / height, title or "Decoded images as one latent moves", ha="center", va="center")
         for number, name in enumerate(names):
@@ -155,7 +170,7 @@ def classes(effect: np.ndarray, title: str = "") -> Figure:
     rows = -(-len(maps) // columns)
     tile, left, top, foot, bar = min(1.32, 6.6 / columns), 0.15, 0.45, 0.15, 0.95
     width, height = max(left + columns * tile + bar, 4.4), top + rows * (tile + 0.22) + foot
-    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure = _Figure(figsize=(width, height), dpi=DPI)
     figure.text(left / width, 1 - 0.22 / height, title or "Average causal effect of a class on the pixels", fontsize=11)
     limit = _limit(maps)
     picture = None
@@ -377,7 +392,7 @@ def lesions(panels: Sequence[Mapping[str, Any]], alphas: Sequence[float], title:
     lines = [list(range(start, min(start + across, len(panels)))) for start in range(0, len(panels), across)]
     heights = [max(len(mosaics[at]) for at in line) * tile + head + foot for line in lines]
     width, height = max(across * (label + gap + tile * len(alphas)), 4.4), top + sum(heights)
-    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure = _Figure(figsize=(width, height), dpi=DPI)
     figure.text(0.1 / width, 1 - 0.2 / height, title or "Images with one cluster silenced", fontsize=11, va="center")
     ceiling = height - top
     for line, tall in zip(lines, heights, strict=True):
@@ -492,7 +507,8 @@ def null(lesions: pd.DataFrame, null: pd.DataFrame, seed: int | None = None, fai
             random = _where(drawn, same)["accuracy"]
             seen = _where(observed, same)
             axes.axvspan(0, fail_below, color="#f3f3f3", linewidth=0, zorder=0)
-            axes.hist(random, bins=list(bins), color=SKY, weights=np.full(len(random), 1 / max(len(random), 1)))
+            share = np.histogram(random, bins)[0] / max(len(random), 1)
+            axes.stairs(share, bins, fill=True, color=SKY)
             for value, p in zip(seen["accuracy"], seen["p"], strict=True):
                 axes.axvline(value, color=ORANGE, linewidth=2.2, zorder=3)
                 axes.text(
@@ -598,7 +614,7 @@ def _pictures(
     tile = min((WIDTH - label - right) / tiles.shape[1], 1.0)
     tile = min(tile, 9.0 / len(tiles))
     width, height = max(label + tile * tiles.shape[1] + right, 4.4), top + foot + tile * len(tiles)
-    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure = _Figure(figsize=(width, height), dpi=DPI)
     figure.text(0.1 / width, 1 - 0.22 / height, title, fontsize=11, va="center")
     axes = _place(figure, label, foot, tile * tiles.shape[1], tile * len(tiles))
     limit = _limit(tiles) if bar else 1.0
@@ -676,13 +692,13 @@ def _swarm_legend() -> list[Line2D | Patch]:
 
 
 def _panel(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = _Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     return figure, figure.subplots()
 
 
 def _framed(height: float, title: str) -> tuple[Figure, SubFigure, SubFigure]:
     """A figure with its title, and its two parts: the panels' and, below, the legend's."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    figure = _Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     body, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=[height - 0.3, 0.3])[:, 0]
     body.suptitle(title, x=0.01, ha="left")
     return figure, body, foot

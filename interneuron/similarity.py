@@ -127,7 +127,9 @@ def repeated_effects(y: npt.ArrayLike, draws: int, orders: npt.ArrayLike) -> Flo
 def _checked(x: npt.ArrayLike) -> npt.NDArray[np.floating]:
     values = np.asarray(x)
     if values.ndim != 2 or values.shape[1] < 2:
-        raise InputError(f"values have the shape {list(values.shape)}; ranks take [neurons, samples], 2 samples or more")
+        raise InputError(
+            f"values have the shape {list(values.shape)}; ranks take [neurons, samples], 2 samples or more"
+        )
     if values.dtype.kind != "f":
         values = values.astype(np.float64)
     # min hands NaN on, and makes no second matrix.

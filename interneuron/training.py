@@ -82,6 +82,7 @@ def train(
 
     _keep_freed_memory()
     network = _stacked(architecture, arguments, seeds)
+    _check_classes(_classes(network), y, y_test)
     steps = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
     # Stacked linear layers overwrite their gradients; those of the others would add up.
     added = [parameter for parameter in network.parameters() if parameter.grad is None]
@@ -359,6 +360,9 @@ def _check(
             )
         if not len(images):
             raise InputError(f"training: the {split} split is empty, it takes at least one image")
+    if x.shape[1:] != x_test.shape[1:]:
+        sizes = [f"{height} x {width}" for height, width in (x.shape[1:], x_test.shape[1:])]
+        raise InputError(f"training: images of {' and of '.join(sizes)} pixels, it takes one size in both splits")
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
     for name, number in (("iterations", iterations), ("batch", batch), ("report_every", report_every)):
@@ -371,6 +375,13 @@ def _check(
             raise InputError(f"training: {name} is {value}, it takes a positive number")
     if batch > len(x):
         raise InputError(f"training: batch is {batch}, it takes at most the {len(x)} training images")
+
+
+def _check_classes(classes: int, y: Tensor, y_test: Tensor) -> None:
+    for split, numbers in (("train", y), ("test", y_test)):
+        low, high = int(numbers.min()), int(numbers.max())
+        if low < 0 or high >= classes:
+            raise InputError(f"training: {split} classes go from {low} to {high}, it takes 0 to {classes - 1}")
 
 
 def _check_name(what: str, name: str, known: Sequence[str]) -> None:

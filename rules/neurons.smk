@@ -46,8 +46,8 @@ rule ace:
 rule cluster:
     """Clusters of neurons: Spearman similarity, affinity propagation over a sweep of preferences, the plateau's labels."""
     input:
-        activations=rules.activations.output[0],
-        ace=rules.ace.output[0],
+        activations="results/studies/{study}/{block}/activations.safetensors",
+        ace="results/studies/{study}/{block}/ace.safetensors",
     output:
         clusters="results/studies/{study}/{block}/clusters.parquet",
         sweep="results/studies/{study}/{block}/sweep.parquet",
@@ -70,8 +70,8 @@ rule lesion:
     input:
         weights=PLAN.weights,
         judge=PLAN.judge,
-        activations=rules.activations.output[0],
-        clusters=rules.cluster.output.clusters,
+        activations="results/studies/{study}/{block}/activations.safetensors",
+        clusters="results/studies/{study}/{block}/clusters.parquet",
     output:
         lesions="results/studies/{study}/{block}/lesions.parquet",
         null="results/studies/{study}/{block}/null.parquet",

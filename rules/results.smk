@@ -7,12 +7,12 @@ rule evaluate:
         data=PLAN.data,
         judge=PLAN.judge_training,
         training=PLAN.training,
-        activations=rules.activations.output[0],
-        ace=rules.ace.output[0],
-        clusters=rules.cluster.output.clusters,
-        sweep=rules.cluster.output.sweep,
-        lesions=rules.lesion.output.lesions,
-        null=rules.lesion.output.null,
+        activations="results/studies/{study}/{block}/activations.safetensors",
+        ace="results/studies/{study}/{block}/ace.safetensors",
+        clusters="results/studies/{study}/{block}/clusters.parquet",
+        sweep="results/studies/{study}/{block}/sweep.parquet",
+        lesions="results/studies/{study}/{block}/lesions.parquet",
+        null="results/studies/{study}/{block}/null.parquet",
     output:
         "results/studies/{study}/{block}/metrics.parquet",
     log:
@@ -70,7 +70,7 @@ rule claims:
 rule report:
     """One self-contained page: the ledger first, then a section a study."""
     input:
-        claims=rules.claims.output[0],
+        claims="results/claims.tsv",
         figures=PLAN.all_figures,
     output:
         "results/report.html",

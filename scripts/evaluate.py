@@ -32,8 +32,8 @@ def main(job):
     x = data["x"] / np.float32(io.metadata(job.input.data)["scale"])
     height, width = x.shape[1:]
     train, test = data["split"] == 0, data["split"] == 1
-    names = range(io.metadata(job.input.data)["classes"])
-    means = np.stack([x[train & (data["y"] == k)].mean(0).ravel() for k in names])
+    number = io.metadata(job.input.data)["classes"]
+    means = evaluate.class_means(x[train], data["y"][train], number)
 
     training, lesions = io.load_table(job.input.training), io.load_table(job.input.lesions)
     clusters, sweep = io.load_table(job.input.clusters), io.load_table(job.input.sweep)
@@ -87,7 +87,7 @@ def main(job):
         ("clustering", cluster_lesions),
         ("pair", pairs),
         ("pair", critical_lesions),
-        ("summary", evaluate.summary(clusterings, cluster_lesions, pairs, critical_lesions, len(names))),
+        ("summary", evaluate.summary(clusterings, cluster_lesions, pairs, critical_lesions, number)),
     ]
     io.save_table(job.output[0], evaluate.assemble(parts, ranks))
 

@@ -49,7 +49,7 @@ class Writer:
             lesioned = mask & self.bench.hidden if scope == "hidden" else mask
             kinds = self.bench.kinds(lesioned)
             for ablation in ablations:
-                outcome = self.bench.outcome(lesioned, ablation if lesioned.any() else "none")
+                outcome = self.bench.outcomes([lesioned], "zero" if ablation == "none" else ablation)[0]
                 row = self.common | {"alpha": alpha, "reading": reading, "draws": draws, "set": name, "scope": scope}
                 row["ablation"] = ablation
                 compared = [float("nan")] * 4
@@ -122,6 +122,8 @@ def main(job):
                     for key, labels in found.items():
                         if key[0] == alpha and labels.max() >= 0:
                             masks = [labels == cluster for cluster in range(labels.max() + 1)]
+                            # All together is faster than one by one; `write` finds them done.
+                            bench.outcomes(masks + [mask & bench.hidden for mask in masks], "zero")
                             for cluster, mask in enumerate(masks):
                                 writer.write("cluster", key, mask, cluster)
                             worst = bench.worst(masks)

@@ -5,9 +5,11 @@ the one that matters.
 """
 
 from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,6 +88,51 @@ def write(folder: Path, sizes: Sizes | None = None) -> SimpleNamespace:
             make(path, sizes, parse_block(block))
             getattr(paths, name).append(path)
     return paths
+
+
+def script(name: str) -> ModuleType:
+    """The module `scripts/{name}.py`, which is no package's."""
+    spec = spec_from_file_location(f"script_{name}", Path(__file__).resolve().parent.parent / f"scripts/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def draw(paths: SimpleNamespace, output: Path, **settings: Any) -> Path:
+    """Run the step `figures` on synthetic files; the output's name says which figure."""
+    job = SimpleNamespace(
+        input=paths,
+        output=[str(output)],
+        params=SimpleNamespace(settings={"figure": output.stem, **settings}),
+        wildcards=SimpleNamespace(study=paths.sizes.study, figure=output.name),
+    )
+    script("figures").main(job)
+    return output
+
+
+def page(paths: SimpleNamespace, figures: list[Path], output: Path) -> Path:
+    """Run the step `report` on the synthetic ledger and figures that were drawn."""
+    study = {
+        "title": "A tiny study of <bars>",
+        "paper": "hui2022",
+        "section": "chapter 3",
+        "summary": "Bars turn,\nwhen a latent moves.\n\nTwo & three < four.",
+        "figures": [str(path) for path in figures],
+        "parameters": {
+            "model": "vae-tiny",
+            "ace": {"alphas": [-1, 0, 1], "draws": 16},
+            "note": "<script>alert(1)</script>",
+        },
+    }
+    job = SimpleNamespace(
+        input=SimpleNamespace(claims=paths.claims, figures=study["figures"]),
+        output=[str(output)],
+        params=SimpleNamespace(settings={"title": "Interneuron", "studies": {paths.sizes.study: study}, "code": "0"}),
+    )
+    script("report").main(job)
+    return output
 
 
 def image(sizes: Sizes, latents: np.ndarray, digit: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,14 @@ def test_classes_are_recognised_by_their_own_contrast():
     assert unsure["class_effect_negative_share"] == 0
     with pytest.raises(InputError, match="classes"):
         evaluate.classes(contrast, error[:3], contrast, means)
+
+
+def test_class_means():
+    x, y = np.random.default_rng(0).random((6, 2, 3)), np.array([0, 1, 0, 1, 2, 2])
+    np.testing.assert_allclose(evaluate.class_means(x, y, 3)[1], ((x[1] + x[3]) / 2).ravel())
+    for classes in (2, 4):
+        with pytest.raises(InputError, match="class_means"):
+            evaluate.class_means(x, y, classes)
 
 
 # training
@@ -492,3 +501,14 @@ def test_the_script_works_with_no_metric_left_empty(metrics):
     table, _ = metrics
     empty = [name for name in table if name not in evaluate.KEYS and table[name].isna().all()]
     assert empty == []
+
+
+def test_every_claim_names_a_metric_and_columns_that_there_are(metrics):
+    table, _ = metrics
+    studies = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config/studies").glob("*.yaml"))]
+    named = [claim for study in studies for claim in study.get("claims", []) if "metric" in claim]
+    assert named
+    for claim in named:
+        assert {claim["metric"], *claim.get("where", {})} <= set(table.columns), claim["id"]
+        level = table[table["level"] == claim["where"]["level"]]
+        assert level[claim["metric"]].notna().any(), claim["id"]

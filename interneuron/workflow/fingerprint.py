@@ -144,6 +144,9 @@ class _Imports:
                 raise self._refused(node, "a relative import that leads out of the package")
             base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
         yield from self._module(base, node)
+        for alias in node.names:
+            if alias.name in _FOREIGN or (alias.name in _DYNAMIC and alias.asname):
+                raise self._refused(node, f"{alias.name}, which imports by name")
         if not self._is_ours(base):
             return
         for alias in node.names:

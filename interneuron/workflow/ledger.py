@@ -124,11 +124,10 @@ def update(root: Path, claims: Path, project: Project) -> tuple[list[Row], int]:
 
     codes = codes_of(project, root)
     new = read(claims)
-    path = root / LEDGER
-    kept = read(path, KEPT) if path.is_file() else []
+    kept = _kept(root)
     rows = merge(kept, new, codes, commit(root), versions())
     page = with_table(root, rows, project)
-    save_text(path, text(rows))
+    save_text(root / LEDGER, text(rows))
     save_text(root / "README.md", page)
     before = {(row["study"], row["claim"]): row for row in kept}
     return rows, sum(before.get((row["study"], row["claim"])) != row for row in rows)
@@ -136,7 +135,7 @@ def update(root: Path, claims: Path, project: Project) -> tuple[list[Row], int]:
 
 def check(root: Path, project: Project) -> None:
     """Raise InputError where the README's table is not what the kept ledger says."""
-    if with_table(root, read(root / LEDGER, KEPT), project) != (root / "README.md").read_text(encoding="utf-8"):
+    if with_table(root, _kept(root), project) != (root / "README.md").read_text(encoding="utf-8"):
         raise InputError(f"the README's table is not that of {LEDGER}: `interneuron ledger --refresh` writes it")
 
 
@@ -144,11 +143,16 @@ def refresh(root: Path, project: Project) -> list[Row]:
     """Write the marks of stale rows and the README's table anew; no row is added."""
     from interneuron.io import save_text
 
-    rows = marked(read(root / LEDGER, KEPT), codes_of(project, root))
+    rows = marked(_kept(root), codes_of(project, root))
     page = with_table(root, rows, project)
     save_text(root / LEDGER, text(rows))
     save_text(root / "README.md", page)
     return rows
+
+
+def _kept(root: Path) -> list[Row]:
+    path = root / LEDGER
+    return read(path, KEPT) if path.is_file() else []
 
 
 def codes_of(project: Project, root: Path) -> dict[str, str]:

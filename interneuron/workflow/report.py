@@ -233,7 +233,7 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and value:
         return ", ".join(map(_plain, value))
     if isinstance(value, str):
         return value

@@ -1,0 +1,155 @@
+"""Cluster the neurons of every seed, digit, latent, alpha and reading, at the preference that the plateau rule chooses."""
+
+from interneuron.errors import InputError
+from interneuron.io import load_tensors, metadata, save_table
+from interneuron.seeds import generator
+from interneuron.workflow.script import Progress, log, step
+
+SWEPT = ("damping", "max_iterations", "convergence", "tie_noise")
+
+
+def vectors(entry, activations, effect, key):
+    """For each alpha the vectors [neurons, samples] whose ranks are correlated."""
+    import numpy as np
+
+    from interneuron.similarity import individual_effects, repeated_effects
+
+    reading, draws = entry["reading"], entry.get("draws")
+    alphas, there, neurons = activations.shape
+    if reading == "B":
+        # Effects have no inputs: these are set apart, as the constant neurons are.
+        inputs = np.zeros((len(effect), alphas, neurons - effect.shape[2]), effect.dtype)
+        samples = np.concatenate([inputs, effect], axis=2).swapaxes(0, 1)
+    elif draws > there:
+        raise InputError(f"reading {reading} takes {draws} draws, and the activations have {there}")
+    elif reading == "C":
+        orders = [generator(*key, number).permutation(there) for number in range(alphas)]
+        samples = repeated_effects(activations, draws, orders)
+    elif reading == "A":
+        samples = individual_effects(activations[:, :draws])
+    else:
+        samples = activations[:, :draws]
+    return [np.ascontiguousarray(some.T) for some in samples]
+
+
+def cluster(x, settings, seed):
+    """Columns of `clusters` and of `sweep` for one clustering of the vectors `x`."""
+    import numpy as np
+
+    from interneuron.clustering import plateau, preference_grid, silhouette, sweep
+    from interneuron.similarity import constant, spearman
+
+    still = constant(x)
+    labels, exemplar = np.full(len(x), -1), np.zeros(len(x), bool)
+    if (~still).sum() < 3:
+        return {"cluster": labels, "exemplar": exemplar, "converged": False}, {}
+    rho = spearman(x[~still])
+    grid = preference_grid(rho, **settings["preferences"])
+    runs = sweep(rho, grid, seed=seed, **{name: settings[name] for name in SWEPT if name in settings})
+    found = plateau(grid, runs.counts, runs.converged)
+    run = runs.runs[found.chosen]
+    labels[~still] = run.labels
+    exemplar[np.flatnonzero(~still)[run.exemplars]] = True
+    index = np.arange(len(grid))
+    return (
+        {"cluster": labels, "exemplar": exemplar, "converged": run.converged},
+        {
+            "preference": grid,
+            "clusters": runs.counts,
+            "converged": runs.converged,
+            "iterations": runs.iterations,
+            "silhouette": [silhouette(rho, one.labels) if one.converged else np.nan for one in runs.runs],
+            "median": index == 0,
+            "plateau": (index >= found.start) & (index < found.stop),
+            "chosen": index == found.chosen,
+            "constant": still.sum(),
+        },
+    )
+
+
+def summary(columns, alphas):
+    """One line of what came out over the alphas."""
+    sweeps = [swept for _, swept in columns if swept]
+    if not sweeps:
+        return "fewer than 3 neurons vary: not clustered"
+    counts = [int(swept["clusters"][swept["chosen"]][0]) for swept in sweeps]
+    failed = sum(not labels["converged"] for labels, swept in columns if swept)
+    still = [int(swept["constant"]) for swept in sweeps]
+    return (
+        f"{' '.join(map(str, counts))} clusters at {len(sweeps)} of {len(alphas)} alphas, "
+        f"{sum(swept['plateau'].any() for swept in sweeps)} from a plateau"
+        + (f", {failed} NOT CONVERGED" if failed else "")
+        + f"; {sum(int(swept['converged'].sum()) for swept in sweeps)} of "
+        f"{sum(len(swept['converged']) for swept in sweeps)} runs converged; {min(still)} to {max(still)} constant neurons"
+    )
+
+
+def main(job):
+    import numpy as np
+    import pandas as pd
+
+    settings = job.params.settings
+    about, about_effects = metadata(job.input.activations), metadata(job.input.ace)
+    alphas = about["alphas"]
+    if about["layers"][1:] != about_effects["layers"]:
+        raise InputError(
+            f"{job.input.ace} has the layers {about_effects['layers']}, and {job.input.activations} {about['layers'][1:]}"
+        )
+    missing = [alpha for alpha in alphas if alpha not in about_effects["alphas"]]
+    missing += [digit for digit in about["digits"] if digit not in about_effects["digits"]]
+    if missing and any(entry["reading"] == "B" for entry in settings["readings"]):
+        raise InputError(f"{job.input.ace} lacks {missing} of the activations' alphas and digits; reading B takes all")
+    names = [f"{layer}:{index}" for layer, size in about["layers"] for index in range(size)]
+    groups = [
+        (seed, digit, latent)
+        for seed in about["seeds"]
+        for digit in about["digits"]
+        for latent in about["latents"][str(seed)]
+    ]
+    progress = Progress("cluster", "clusterings")
+    total, done = len(groups) * len(settings["readings"]) * len(alphas), 0
+    clusters, sweeps, shared = [], [], {}
+    for seed, digit, latent in groups:
+        name = f"seed{seed}.digit{digit}.z{latent}"
+        activations = load_tensors(job.input.activations, [name])[name]
+        for entry in settings["readings"]:
+            effect = None
+            if entry["reading"] == "B":
+                name = f"seed{seed}.digit{digit}.effect"
+                effect = load_tensors(job.input.ace, [name])[name]
+                effect = effect[:, [about_effects["alphas"].index(alpha) for alpha in alphas]]
+            # The vector of all latents' effects is one for all treated latents.
+            columns = shared.get((seed, digit)) if entry["reading"] == "B" else None
+            if columns is None:
+                columns = []
+                for x in vectors(entry, activations, effect, (seed, "repetitions", digit, latent)):
+                    columns.append(cluster(x, settings, seed))
+                    progress(done + len(columns), total)
+            if entry["reading"] == "B":
+                shared[seed, digit] = columns
+            done += len(alphas)
+            draws = entry.get("draws", about_effects["draws"])
+            for alpha, (labels, swept) in zip(alphas, columns, strict=True):
+                common = {
+                    "seed": seed,
+                    "digit": digit,
+                    "latent": latent,
+                    "alpha": float(alpha),
+                    "reading": entry["reading"],
+                    "draws": draws,
+                }
+                clusters.append(pd.DataFrame({**common, "neuron": names, **labels}))
+                if swept:
+                    sweeps.append(pd.DataFrame({**common, **swept}))
+            log.info(
+                f"seed {seed}, digit {digit}, z{latent}, reading {entry['reading']} ({draws} draws): "
+                + summary(columns, alphas)
+            )
+    if not sweeps:
+        raise InputError(f"{job.input.activations}: no clustering has 3 neurons that vary; nothing can be clustered")
+    save_table(job.output.clusters, pd.concat(clusters, ignore_index=True).astype({"cluster": np.int64}))
+    save_table(job.output.sweep, pd.concat(sweeps, ignore_index=True).astype({"constant": np.int64}))
+
+
+if __name__ == "__main__":
+    step(main, snakemake)

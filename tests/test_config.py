@@ -1,0 +1,492 @@
+"""The config: what it takes, and one sentence for everything that it does not."""
+
+import ast
+import copy
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interneuron.errors import InputError
+from interneuron.workflow import config, documentation
+from interneuron.workflow.config import Project
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ENTRIES: dict[str, Any] = {
+    "config/config.yaml": {"title": "Small", "studies": ["small"]},
+    "config/datasets/digits.yaml": {
+        "title": "Digits",
+        "files": [{"path": "digits.csv.gz", "sha256": "0" * 64, "urls": ["package:sklearn/digits.csv.gz"]}],
+        "mirror": "digits",
+        "prepare": {"reader": "digits", "file": "digits.csv.gz", "classes": 10},
+    },
+    "config/models/vae.yaml": {
+        "title": "VAE",
+        "dataset": "digits",
+        "architecture": "conditional-vae",
+        "arguments": {"latents": 4, "hidden": [16, 8]},
+        "learning_rate": 1e-3,
+        "batch": 64,
+        "iterations": 10,
+        "seeds": 4,
+        "block": 2,
+    },
+    "config/models/judge.yaml": {
+        "title": "Judge",
+        "dataset": "digits",
+        "architecture": "judge",
+        "learning_rate": 0.001,
+        "batch": 64,
+        "iterations": 10,
+        "seeds": 1,
+        "block": 1,
+    },
+    "config/studies/base.yaml": {
+        "title": "Base",
+        "paper": "hui2022",
+        "summary": "All of it.",
+        "model": "vae",
+        "judge": "judge",
+        "activations": {"alphas": [-1, 0, 1], "digits": [5], "draws": 50},
+        "ace": {"draws": 64, "replicates": 4},
+        "cluster": {"readings": [{"reading": "A", "draws": 50}, {"reading": "B"}]},
+        "lesion": {"fail_below": 0.4},
+        "evaluate": {},
+        "figures": ["kl.png"],
+        "claims": [
+            {"id": "T1", "source": "p. 1", "states": "one", "metric": "m", "reported": 3, "holds_if": "median == 3"},
+            {"id": "T2", "source": "p. 2", "states": "two", "reported": "5 to 11", "not_comparable": "by eye"},
+        ],
+    },
+    "config/studies/small.yaml": {"based_on": "base", "title": "Small", "activations": {"draws": 60}},
+}
+
+
+class Folder:
+    """A folder of entries, written as YAML."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.entries = root, copy.deepcopy(ENTRIES)
+
+    def load(self) -> Project:
+        for name, entry in self.entries.items():
+            self.write(name, yaml.safe_dump(entry))
+        return self.read()
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / name).write_text(text)
+
+    def read(self) -> Project:
+        return config.load(self.root / "config/config.yaml", self.root)
+
+    def set(self, file: str, key: str, value: Any) -> None:
+        *path, last = key.split(".")
+        entry = self.entries[file]
+        for part in path:
+            entry = entry[int(part)] if isinstance(entry, list) else entry.setdefault(part, {})
+        if value is None:
+            del entry[last]
+        elif isinstance(entry, list):
+            entry[int(last)] = value
+        else:
+            entry[last] = value
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_a_project_has_what_its_studies_need(folder: Folder) -> None:
+    folder.entries["config/studies/other.yaml"] = {"title": 3}  # broken, but nobody asks for it
+    project = folder.load()
+    assert list(project.studies) == ["small"]
+    assert set(project.models) == {"vae", "judge"}
+    assert set(project.datasets) == {"digits"}
+    assert project.config.title == "Small"
+    with pytest.raises(InputError, match=r"^config/studies/other\.yaml: "):
+        config.load_all(folder.root)
+
+
+def test_a_study_lies_on_what_it_is_based_on(folder: Folder) -> None:
+    study = folder.load().studies["small"]
+    assert study.title == "Small"
+    assert study.paper == "hui2022"
+    assert study.settings("activations") == {
+        "alphas": [-1.0, 0.0, 1.0],
+        "latents": "active",
+        "active_above": 0.1,
+        "digits": [5],
+        "draws": 60,
+        "sampling": "sobol",
+    }
+
+
+def test_values_that_two_steps_share_are_said_once(folder: Folder) -> None:
+    folder.set("config/studies/base.yaml", "activations.active_above", 0.3)
+    study = folder.load().studies["small"]
+    assert study.settings("ace")["alphas"] == [-1.0, 0.0, 1.0]
+    assert study.settings("ace")["digits"] == [5]
+    assert study.settings("evaluate") == {"active_above": 0.3, "fail_below": 0.4, "moves_above": 0.05}
+
+
+def test_effects_may_cover_more_digits(folder: Folder) -> None:
+    folder.set("config/studies/base.yaml", "ace.digits", [3, 5])
+    assert folder.load().studies["small"].settings("ace")["digits"] == [3, 5]
+
+
+def test_settings_are_plain_json_of_their_own_section(folder: Folder) -> None:
+    project = folder.load()
+    train = project.models["vae"].settings()
+    assert train["arguments"] == {"latents": 4, "hidden": [16, 8]}
+    assert train["loss_arguments"] == {"beta": 10.0, "reconstruction_weight": 10.0, "class_weight": 1.0}
+    assert not {"title", "dataset", "seeds", "block"} & set(train)
+    download = project.datasets["digits"].settings("download", "digits.csv.gz")
+    assert download == {
+        "files": [{"path": "digits.csv.gz", "sha256": "0" * 64, "urls": ["package:sklearn/digits.csv.gz"]}],
+        "mirror": "digits",
+    }
+    prepare = project.datasets["digits"].settings("prepare")
+    assert prepare == {"reader": "digits", "file": "digits.csv.gz", "test_share": 0.2, "split_seed": 0, "classes": 10}
+    steps = {step: project.studies["small"].settings(step) for step in project.studies["small"].steps()}
+    assert list(steps) == list(config.STEPS)
+    assert json.loads(json.dumps([train, download, prepare, steps])) == [train, download, prepare, steps]
+
+
+def test_numbers_in_claims_are_kept_as_text(folder: Folder) -> None:
+    first, second = folder.load().studies["small"].claims
+    assert (first.reported, second.reported) == ("3", "5 to 11")
+    assert second.holds_if is None
+
+
+def test_exponents_need_no_point(folder: Folder) -> None:
+    folder.load()
+    text = (folder.root / "config/models/vae.yaml").read_text()
+    for written in ("1e-4", "1E-4", "1.0e-4", "0.0001"):
+        folder.write("config/models/vae.yaml", text.replace("learning_rate: 0.001", f"learning_rate: {written}"))
+        assert folder.read().models["vae"].learning_rate == 1e-4
+
+
+STUDY, VAE, DIGITS, TOP = (
+    "config/studies/base.yaml",
+    "config/models/vae.yaml",
+    "config/datasets/digits.yaml",
+    "config/config.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "sentence"),
+    [
+        # unknown and missing keys
+        (STUDY, "activations.drwas", 3, "activations.drwas is no known key (did you mean draws?); activations takes "),
+        (STUDY, "claim", [], "claim is no known key (did you mean claims?); the file takes ace, activations, "),
+        (VAE, "arguments", {"latent": 3, "hidden": [2]}, "arguments.latent is no known key (did you mean latents?); "),
+        (DIGITS, "prepare.test_shar", 0.1, "prepare.test_shar is no known key (did you mean test_share?); prepare "),
+        (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes studies and title"),
+        (STUDY, "paper", None, "paper is missing, but takes a value"),
+        (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae' or 'judge'"),
+        (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx' or 'digits'"),
+        # types
+        (STUDY, "activations.digits", 5, "activations.digits is 5, but takes a list"),
+        (STUDY, "activations.alphas", [0, "x"], "activations.alphas.1 is 'x', but takes a number"),
+        (STUDY, "ace.draws", "64", "ace.draws is '64', but takes a whole number"),
+        (STUDY, "ace.draws", 6.5, "ace.draws is 6.5, but takes a whole number"),
+        (STUDY, "ace.draws", True, "ace.draws is true, but takes a whole number"),
+        (STUDY, "lesion", 3, "lesion is 3, but takes keys with values"),
+        (STUDY, "title", 3, "title is 3, but takes text"),
+        (TOP, "studies", "small", "studies is 'small', but takes a list"),
+        # ranges and choices
+        (STUDY, "ace.draws", 1, "ace.draws is 1, but takes a number of at least 2"),
+        (STUDY, "ace.draws", 65, "ace.draws is 65, but takes a multiple of replicates, which is 4"),
+        (STUDY, "activations.alphas", [], "activations.alphas is [], but takes a list of at least 1"),
+        (
+            STUDY,
+            "activations.alphas",
+            [1, 0],
+            "activations.alphas is [1, 0], but takes values in rising order, each once",
+        ),
+        (
+            STUDY,
+            "activations.alphas",
+            [1, 1],
+            "activations.alphas is [1, 1], but takes values in rising order, each once",
+        ),
+        (STUDY, "activations.alphas", [float("nan")], "activations.alphas.0 is nan, but takes a finite number"),
+        (
+            STUDY,
+            "activations.latents",
+            "activ",
+            "activations.latents is 'activ', but takes 'active' or a list (did you",
+        ),
+        (STUDY, "activations.latents", [0, -1], "activations.latents.1 is -1, but takes a number of at least 0"),
+        (
+            STUDY,
+            "activations.sampling",
+            "sobl",
+            "activations.sampling is 'sobl', but takes 'sobol' or 'independent' (did",
+        ),
+        (STUDY, "cluster.damping", 1, "cluster.damping is 1, but takes a number below 1.0"),
+        (STUDY, "cluster.damping", 0.4, "cluster.damping is 0.4, but takes a number of at least 0.5"),
+        (STUDY, "lesion.fail_below", 50, "lesion.fail_below is 50, but takes a number of at most 1.0"),
+        (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'classes.png', "),
+        (VAE, "learning_rate", 0, "learning_rate is 0, but takes a number above 0.0"),
+        (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae' or 'judge'"),
+        (VAE, "seeds", 5, "seeds is 5, but takes a multiple of block, which is 2"),
+        (
+            DIGITS,
+            "prepare.reader",
+            "digit",
+            "prepare.reader is 'digit', but takes 'idx' or 'digits' (did you mean digits?)",
+        ),
+        (DIGITS, "files.0.sha256", "12", "files.0.sha256 is '12', but takes 64 hexadecimal digits (0-9, a-f)"),
+        (
+            DIGITS,
+            "files.0.sha256",
+            None,
+            "files.0.sha256 is missing, but takes a hash where sha256_prefix is not given",
+        ),
+        (DIGITS, "files.0.urls", ["ftp://x"], "files.0.urls.0 is 'ftp://x', but takes an address that begins with"),
+        (DIGITS, "files.0.path", "../x", "files.0.path is '../x', but takes a relative path without '..'"),
+        (DIGITS, "prepare.file", "other.gz", "prepare.file is 'other.gz', but takes one of its files, digits.csv.gz"),
+        (TOP, "studies", ["small", "small"], "studies is ['small', 'small'], but takes each value once"),
+        (TOP, "studies", ["../x"], "studies.0 is '../x', but takes a name of letters, digits, '-' and '_'"),
+        # what does not fit together
+        (
+            STUDY,
+            "activations.digits",
+            [5, 10],
+            "activations.digits.1 is 10, but takes classes of dataset digits, 0 to 9",
+        ),
+        (STUDY, "ace.digits", [5, 10], "ace.digits.1 is 10, but takes classes of dataset digits, 0 to 9"),
+        (STUDY, "ace.digits", [4], "ace.digits is [4], but takes the same as activations.digits, which is [5]"),
+        (STUDY, "ace.alphas", [0, 1], "ace.alphas is [0.0, 1.0], but takes the same as activations.alphas, which is"),
+        (
+            STUDY,
+            "evaluate.fail_below",
+            0.3,
+            "evaluate.fail_below is 0.3, but takes the same as lesion.fail_below, which",
+        ),
+        (STUDY, "activations.latents", [4], "activations.latents.0 is 4, but takes latents of model vae, 0 to 3"),
+        (
+            STUDY,
+            "cluster.readings.0.draws",
+            61,
+            "cluster.readings.0.draws is 61, but takes at most activations.draws, ",
+        ),
+        (STUDY, "cluster.readings.0.draws", None, "cluster.readings.0.draws is missing, but takes a number of draws"),
+        (STUDY, "cluster.readings.1.draws", 3, "cluster.readings.1.draws is 3, but takes no draws in reading B"),
+        (STUDY, "ace", None, "ace is missing, but takes a section, since cluster reads it"),
+        (STUDY, "judge", None, "judge is missing, but takes a model, since it judges the images of lesion"),
+        (STUDY, "evaluate", None, "evaluate is missing, but takes a section, since figures read it"),
+        (STUDY, "model", "judge", "model is 'judge', but takes a model of architecture conditional-vae, not judge"),
+        (STUDY, "judge", "vae", "judge is 'vae', but takes a model of architecture judge, not conditional-vae"),
+        (
+            STUDY,
+            "model",
+            "vea",
+            "model is 'vea', which is not in config/models (did you mean vae?); it has judge and vae",
+        ),
+        (VAE, "dataset", "mnist", "dataset is 'mnist', which is not in config/datasets; it has digits"),
+        (
+            TOP,
+            "studies",
+            ["smal"],
+            "studies.0 is 'smal', which is not in config/studies (did you mean small?); it has ",
+        ),
+        # claims
+        (STUDY, "claims.0.holds_if", "media = 3", "claims.0.holds_if is 'media = 3', but takes 'STAT OP NUMBER' or "),
+        (
+            STUDY,
+            "claims.0.holds_if",
+            None,
+            "claims.0.holds_if is missing, but takes a value, unless not_comparable says",
+        ),
+        (STUDY, "claims.1.id", "T1", "claims.1.id is 'T1', but takes a name that no other claim of the study has"),
+        (STUDY, "claims.0.reported", [3], "claims.0.reported is [3], but takes text"),
+        (STUDY, "claims.0.where", {"alpha": [3]}, "claims.0.where.alpha is [3], but takes text, a whole number or a "),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(folder: Folder, file: str, key: str, value: Any, sentence: str) -> None:
+    folder.entries[TOP]["studies"] = ["base"]
+    folder.load()
+    folder.set(file, key, value)
+    with pytest.raises(InputError) as error:
+        folder.load()
+    message = str(error.value)
+    assert message.startswith(f"{file}: {sentence}")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        (TOP, "studies: [small]\nstudies: [base]\n", "config/config.yaml: line 2: key 'studies' is given twice"),
+        (
+            STUDY,
+            "title: a\nace: {draws: 2, draws: 4}\n",
+            "config/studies/base.yaml: line 2: key 'draws' is given twice",
+        ),
+        (TOP, "studies: [small\n", "config/config.yaml: line 2: "),
+        (TOP, "", "config/config.yaml is empty, but takes keys with values"),
+        (TOP, "- small\n", "config/config.yaml is ['small'], but takes keys with values"),
+        (TOP, "title: !!python/object/apply:os.getcwd []\n", "config/config.yaml: line 1: could not determine a "),
+        (
+            "config/studies/small.yaml",
+            "based_on: basis\n",
+            "config/studies/small.yaml: based_on is 'basis', which is not",
+        ),
+        (STUDY, "based_on: small\n", "config/studies/base.yaml: based_on is 'small', but takes a study that is not "),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(folder: Folder, file: str, text: str, sentence: str) -> None:
+    folder.load()
+    folder.write(file, text)
+    with pytest.raises(InputError) as error:
+        folder.read()
+    assert str(error.value).startswith(sentence)
+    assert "\n" not in str(error.value)
+
+
+def test_bytes_that_are_no_text_are_refused(folder: Folder) -> None:
+    folder.load()
+    (folder.root / TOP).write_bytes(b"title: \xff")
+    with pytest.raises(InputError, match=r"^config/config\.yaml is not text in UTF-8$"):
+        folder.read()
+
+
+def test_a_missing_config_names_the_ones_there_are(folder: Folder) -> None:
+    folder.load()
+    with pytest.raises(InputError, match=r"^config/big\.yaml does not exist; config has config\.yaml$"):
+        config.load(folder.root / "config/big.yaml", folder.root)
+
+
+def test_a_config_that_snakemake_has_read_is_checked_alike(folder: Folder) -> None:
+    folder.load()
+    assert list(config.project({"studies": ["base"]}, folder.root).studies) == ["base"]
+    with pytest.raises(InputError, match=r"^config: study is no known key \(did you mean studies\?\)"):
+        config.project({"study": ["base"]}, folder.root)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(sorted(config.Study.model_fields)), JUNK)
+def test_junk_in_a_study_is_accepted_or_one_sentence(key: str, junk: Any) -> None:
+    merged = {**ENTRIES[STUDY], key: junk}
+    refusal = ""
+    try:
+        config._checked(config.Study, merged, [(STUDY, merged)])
+    except InputError as error:
+        refusal = str(error)
+    assert re.fullmatch(rf"({STUDY}: {key}\b.*)?", refusal) or key in config.STEPS
+    assert "\n" not in refusal
+
+
+@given(JUNK)
+def test_junk_as_an_entry_is_one_sentence(junk: Any) -> None:
+    data = junk if isinstance(junk, dict) else {"prepare": junk}
+    for kind in config.KINDS.values():
+        with pytest.raises(InputError, match=r"^file: "):
+            config._checked(kind, data, [("file", data)])
+
+
+# the entries that come with it
+
+
+@pytest.mark.parametrize("name", ["config", "paper", "test"])
+def test_every_config_here_loads(name: str) -> None:
+    project = config.load(ROOT / f"config/{name}.yaml", ROOT)
+    assert project.studies
+    assert all(project.path(study)[-1] == "claims" for study in project.studies)
+
+
+def test_every_entry_here_is_used() -> None:
+    project = config.load_all(ROOT)
+    for kind, used in (("datasets", project.datasets), ("models", project.models), ("studies", project.studies)):
+        assert sorted(used) == sorted(path.stem for path in (ROOT / "config" / kind).glob("*.yaml"))
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from pathlib import Path; from interneuron.workflow import config;"
+        "config.load(Path('config/paper.yaml'), Path.cwd()); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "pydantic" in loaded
+    assert not loaded & {"torch", "pandas", "sklearn", "matplotlib", "scipy", "scipy.stats", "numba", "snakemake"}
+
+
+def test_figures_are_those_that_the_script_draws() -> None:
+    tree = ast.parse((ROOT / "scripts/figures.py").read_bytes())
+    tables = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and "FIGURES" in ast.unparse(node).split("=")[0]
+    ]
+    assert len(tables) == 1
+    assert isinstance(tables[0], ast.Dict)
+    drawn = [ast.literal_eval(key) for key in tables[0].keys if key is not None]
+    assert sorted(drawn) == sorted(get_args(config.Figure))
+
+
+# documentation
+
+
+def test_documentation_is_up_to_date() -> None:
+    assert documentation.difference(ROOT) == ""
+
+
+def test_drifted_documentation_is_a_diff(tmp_path: Path) -> None:
+    assert set(documentation.write(tmp_path)) == set(documentation.documents())
+    documentation.check(tmp_path)
+    assert documentation.write(tmp_path) == []
+    page = tmp_path / "config/README.md"
+    page.write_text(page.read_text().replace("Title of the report", "Heading"))
+    with pytest.raises(InputError, match=r"(?s)out of date.*-.*Heading.*\+.*Title of the report"):
+        documentation.check(tmp_path)
+
+
+def test_every_key_is_documented() -> None:
+    page = documentation.documents()["config/README.md"]
+    for path in sorted((ROOT / "config/studies").glob("*.yaml")):
+        for key, value in yaml.safe_load(path.read_text()).items():
+            assert f"| `{key}` |" in page
+            if isinstance(value, dict):
+                for inner in value:
+                    assert f"| `{key}.{inner}` |" in page
+    assert "| **required** |  |" not in page
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            assert line.rstrip("| ").count("|") >= 3, line
+
+
+@pytest.mark.parametrize("name", ["config", "dataset", "model", "study"])
+def test_schemas_take_what_the_models_take(name: str) -> None:
+    """Every key of the entries here is in the schema that editors use."""
+    schema = json.loads(documentation.documents()[f"config/schemas/{name}.json"])
+    folders = {"config": "config", "dataset": "config/datasets", "model": "config/models", "study": "config/studies"}
+    paths = sorted((ROOT / folders[name]).glob("*.yaml"))
+    assert paths
+    roots = schema.get("anyOf", [schema])
+    known = set()
+    for root in roots:
+        model = schema["$defs"][root["$ref"].split("/")[-1]] if "$ref" in root else root
+        known |= set(model["properties"])
+        assert model["additionalProperties"] is False
+    for path in paths:
+        assert set(yaml.safe_load(path.read_text())) <= known

@@ -1,0 +1,187 @@
+"""Architectures: shapes, names, cost, and weights that do not fit."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from interneuron.errors import InputError
+from interneuron.nets import ConditionalVAE, Judge, build, decoder_network, fit_arguments, initialise, load
+from interneuron.seeds import torch_generator
+
+SMALL = {"pixels": 6, "classes": 3, "latents": 2, "hidden": [5, 4]}
+
+
+def weights(architecture="conditional-vae", arguments=SMALL, seeds=(3, 7)):
+    networks = [build(architecture, arguments) for _ in seeds]
+    for seed, network in zip(seeds, networks, strict=True):
+        initialise(network, torch_generator(seed, "test"))
+    names = networks[0].state_dict()
+    tensors = {name: np.stack([network.state_dict()[name].numpy() for network in networks]) for name in names}
+    return tensors, {"architecture": architecture, "arguments": arguments, "seeds": list(seeds)}, networks
+
+
+def test_the_vae_of_the_paper_has_its_layers():
+    vae = ConditionalVAE(784, 10, 10, (512, 256, 128))
+    sizes = {name: tuple(layer.weight.shape) for name, layer in vae.named_modules() if isinstance(layer, nn.Linear)}
+    assert sizes == {
+        "encoder.linear1": (512, 794),
+        "encoder.linear2": (256, 512),
+        "encoder.linear3": (128, 256),
+        "encoder.linear4": (20, 128),
+        "decoder.linear1": (128, 20),
+        "decoder.linear2": (256, 128),
+        "decoder.linear3": (512, 256),
+        "decoder.linear4": (784, 512),
+        "classifier": (10, 20),
+    }
+    assert 128 + 256 + 512 == sum(sizes[f"decoder.linear{i}"][0] for i in (1, 2, 3)) == 896
+
+
+def test_the_decoder_network_is_the_decoder_with_a_sigmoid():
+    _, _, (vae, _) = weights()
+    network = decoder_network(vae)
+    assert [name for name, _ in network.named_children()] == [
+        "linear1",
+        "relu1",
+        "linear2",
+        "relu2",
+        "linear3",
+        "sigmoid",
+    ]
+    z, onehot = torch.randn(4, 2), torch.eye(3)[[0, 1, 2, 1]]
+    torch.testing.assert_close(network(torch.cat([z, onehot], 1)), torch.sigmoid(vae.decode(z, onehot)))
+    assert network.linear1.weight is vae.decoder.linear1.weight
+
+
+def test_encode_splits_mean_and_log_variance_by_hand():
+    _, _, (vae, _) = weights()
+    x, onehot = torch.rand(4, 6), torch.eye(3)[[0, 1, 2, 1]]
+    out = torch.cat([x, onehot], 1)
+    for i, layer in enumerate(("linear1", "linear2", "linear3")):
+        out = out @ vae.encoder.get_submodule(layer).weight.T
+        out = out.clamp(min=0) if i < 2 else out
+    mean, log_variance = vae.encode(x, onehot)
+    torch.testing.assert_close(mean, out[:, :2])
+    torch.testing.assert_close(log_variance, out[:, 2:])
+
+
+def test_initialise_is_kaiming_normal_and_repeatable():
+    vae = build("conditional-vae", {"pixels": 400, "classes": 10, "latents": 5, "hidden": [300]})
+    initialise(vae, torch_generator(0, "test"))
+    weight = vae.encoder.linear1.weight.detach().clone()
+    assert weight.std().item() == pytest.approx((2 / 410) ** 0.5, rel=0.02)
+    assert weight.mean().abs() < 1e-3
+    assert all((value == 0).all() for name, value in vae.named_parameters() if name.endswith("bias"))
+    initialise(vae, torch_generator(0, "test"))
+    assert torch.equal(weight, vae.encoder.linear1.weight)
+
+
+def test_building_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    build("judge", {"height": 8, "width": 8, "classes": 10})
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_judge_takes_flat_images_and_images_with_a_channel():
+    judge = Judge(9, 7, 4, channels=(3, 5, 2), strides=(2, 1, 2), kernel=3, hidden=6)
+    x = torch.rand(5, 63)
+    assert judge(x).shape == (5, 4)
+    torch.testing.assert_close(judge(x), judge(x.reshape(5, 1, 9, 7)))
+    torch.testing.assert_close(judge(x.expand(2, 5, 63)[0]), judge(x))
+    with pytest.raises(InputError, match=r"images of shape \(5, 62\), it takes"):
+        judge(x[:, :62])
+
+
+def test_the_judge_needs_less_than_a_million_multiply_adds_an_image():
+    judge = Judge(28, 28, 10).eval()
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        judge(torch.zeros(1, 784))
+    multiply_adds = counter.get_total_flops() / 2
+    by_hand = 14 * 14 * 25 * 8 + 7 * 7 * 25 * 8 * 16 + 7 * 7 * 16 * 64 + 64 * 10
+    assert multiply_adds == by_hand <= 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments"),
+    [("conditional-vae", SMALL), ("judge", {"height": 5, "width": 4, "classes": 3, "hidden": 7})],
+)
+def test_load_gives_each_seed_its_own_network(architecture, arguments):
+    tensors, metadata, networks = weights(architecture, arguments)
+    for seed, network in zip((3, 7), networks, strict=True):
+        loaded = load(tensors, metadata, seed)
+        assert not loaded.training
+        assert not any(parameter.requires_grad for parameter in loaded.parameters())
+        for (name, got), (same, expected) in zip(loaded.named_parameters(), network.named_parameters(), strict=True):
+            assert name == same
+            assert torch.equal(got, expected)
+
+
+def change(tensors, metadata, what):
+    if what == "missing":
+        del tensors["decoder.linear2.bias"]
+    elif what == "unexpected":
+        tensors["decoder.linear9.bias"] = np.zeros((2, 1), np.float32)
+    elif what == "shape":
+        tensors["classifier.weight"] = tensors["classifier.weight"][:, :, :4]
+    elif what == "seeds":
+        metadata["seeds"] = [3, 7, 8]
+    elif what == "architecture":
+        metadata["architecture"] = "transformer"
+    elif what == "argument":
+        metadata["arguments"] = {**SMALL, "depth": 3}
+    elif what == "metadata":
+        del metadata["seeds"]
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("missing", r"architecture conditional-vae: decoder\.linear2\.bias missing"),
+        ("unexpected", r"architecture conditional-vae: decoder\.linear9\.bias unexpected"),
+        ("shape", r"classifier\.weight has shape \(2, 3, 4\), expected \(2, 3, 5\)"),
+        ("seeds", r"encoder\.linear1\.weight has shape \(2, 5, 9\), expected \(3, 5, 9\)"),
+        ("architecture", r"no architecture 'transformer'; there are conditional-vae, judge"),
+        ("argument", r"architecture conditional-vae: .*'depth'"),
+        ("metadata", r"metadata lack seeds"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(what, sentence):
+    tensors, metadata, _ = weights()
+    change(tensors, metadata, what)
+    with pytest.raises(InputError, match=sentence):
+        load(tensors, metadata, 3)
+
+
+def test_a_seed_that_the_file_lacks_is_refused():
+    tensors, metadata, _ = weights()
+    with pytest.raises(InputError, match="no seed 5; the file has 3, 7"):
+        load(tensors, metadata, 5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "sentence"),
+    [
+        ("conditional-vae", {**SMALL, "latents": 0}, "latents: got 0, it takes a whole number of at least 1"),
+        ("conditional-vae", {**SMALL, "hidden": [5, 2.5]}, r"hidden: got \[5, 2.5\], it takes whole numbers"),
+        ("judge", {"height": 8, "width": 8, "classes": 10, "kernel": 4}, "kernel is 4, it takes an odd number"),
+        ("judge", {"height": 8, "width": 8, "classes": 10, "channels": [8]}, "1 channels but 2 strides"),
+        ("judge", {"height": 8, "width": 8}, "architecture judge: .*classes"),
+    ],
+)
+def test_arguments_that_make_no_network_are_refused(architecture, arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        build(architecture, arguments)
+
+
+def test_fit_arguments_adds_what_the_data_decide():
+    assert fit_arguments("conditional-vae", {"latents": 2, "hidden": [5]}, 3, 2, 4) == {
+        "latents": 2,
+        "hidden": [5],
+        "pixels": 6,
+        "classes": 4,
+    }
+    assert fit_arguments("judge", {}, 3, 2, 4) == {"height": 3, "width": 2, "classes": 4}
+    with pytest.raises(InputError, match="no architecture 'mlp'"):
+        fit_arguments("mlp", {}, 3, 2, 4)
