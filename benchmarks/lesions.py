@@ -10,6 +10,7 @@ import argparse
 import os
 import time
 from collections import OrderedDict
+from itertools import pairwise
 from statistics import median
 
 SIZES = [20, 128, 256, 512, 784]
@@ -22,7 +23,7 @@ def decoder():
 
     stream = torch.Generator().manual_seed(0)
     modules = OrderedDict()
-    for i, (inputs, outputs) in enumerate(zip(SIZES, SIZES[1:], strict=False), 1):
+    for i, (inputs, outputs) in enumerate(pairwise(SIZES), 1):
         linear = nn.Linear(inputs, outputs)
         nn.init.kaiming_normal_(linear.weight, generator=stream)
         nn.init.normal_(linear.bias, std=0.1, generator=stream)

@@ -77,6 +77,8 @@ def hooked(module: nn.Module, x: Tensor, actions: Mapping[str, Action]) -> Itera
         sizes[name] = prod(shape)
         if submodule is None:
             ends[name] = action
+        elif call in inside[submodule]:
+            raise InputError(f"layer {name!r} is asked for twice, under two names")
         else:
             inside[submodule][call] = action
     calls: Counter[nn.Module] = Counter()

@@ -96,7 +96,7 @@ def sampled_effects(
     alphas: Sequence[float],
     treated: Sequence[int] | None = None,
     sampling: str = "sobol",
-    rows: int = 5000,
+    rows: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Effects:
     """Average causal effects of do(x_i = alpha) on every neuron, by sampling with common random numbers.
@@ -134,7 +134,7 @@ def class_effects(
     samples: ArrayLike,
     frequencies: ArrayLike,
     sampling: str = "sobol",
-    rows: int = 5000,
+    rows: int = 1000,
 ) -> Effects:
     """Average causal effects of do(c_k = 1) on every neuron, for a network fed by [z, onehot(c)].
 
@@ -162,7 +162,7 @@ def published_effects(
     context: ArrayLike,
     alphas: Sequence[float],
     draws: int = 3,
-    rows: int = 5000,
+    rows: int = 1000,
 ) -> NDArray[np.float64]:
     """Effects [latents, alphas, neurons] of every latent as the published notebook estimates them.
 
@@ -188,7 +188,7 @@ def published_class_effects(
     latents: int,
     frequencies: ArrayLike,
     draws: int = 3,
-    rows: int = 5000,
+    rows: int = 1000,
 ) -> NDArray[np.float64]:
     """Effects [classes, neurons] of every class as the published notebook estimates them.
 
@@ -218,7 +218,7 @@ def taylor_effects(
     covariance: ArrayLike,
     alphas: Sequence[float],
     treated: Sequence[int] | None = None,
-    rows: int = 5000,
+    rows: int = 1000,
 ) -> NDArray[np.float64]:
     """Average causal effects [treated, alphas, neurons] by second-order Taylor expansion, all neurons in one pass.
 
@@ -254,7 +254,7 @@ def taylor_effects(
 
 
 def taylor_expectations(
-    network: nn.Sequential, layers: Sequence[str], points: ArrayLike, factor: ArrayLike, rows: int = 5000
+    network: nn.Sequential, layers: Sequence[str], points: ArrayLike, factor: ArrayLike, rows: int = 1000
 ) -> NDArray[np.float64]:
     """Second-order expectations [points, neurons] of every neuron around each point.
 

@@ -46,7 +46,7 @@ def lesion(
         def action(y: Tensor) -> Tensor:
             h = y.reshape(part.stop - part.start, -1, sizes[name])
             if values is None:
-                return (h * keep[name][part, None]).view(y.shape)
+                return (h * keep[name][part, None].to(y.dtype)).view(y.shape)
             value = values[name].to(y.dtype)
             return torch.where(masks[name][part, None], value, h).view(y.shape)
 

@@ -33,6 +33,7 @@ READINGS = {
     "C": ("effects C", PURPLE, "^"),
 }
 LAYER_COLOURS = (YELLOW, SKY, BLUE, PURPLE, GREEN, ORANGE)
+NONE_CONVERGED = "No clustering converged, so there are no clusters to silence."
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -328,12 +329,13 @@ def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figur
     """Number of clusters at the chosen preference, per alpha and reading: a mark a seed, a bar at their median.
 
     `sweep` is of one digit and one latent a seed (its `chosen` rows are drawn); `reported` may have the numbers that a
-    paper gives, in columns reading, alpha and clusters. Raises InputError if a column is missing or nothing was chosen.
+    paper gives, in columns reading, alpha and clusters, and draws if they are of one number of draws only. Raises
+    InputError if a column is missing.
     """
     _columns("clusters", sweep, [*_CLUSTERING, "clusters", "converged", "chosen"])
     chosen = sweep[sweep["chosen"]]
     if chosen.empty:
-        raise InputError("clusters: the sweep has no chosen preference, nothing can be drawn")
+        return _nothing("Clusters at the chosen preference", "No preference was chosen for any clustering.")
     theirs = _reported("clusters", reported, ["reading", "alpha", "clusters"])
     keys = _readings(chosen)
     seeds = sorted(chosen["seed"].unique())
@@ -345,6 +347,7 @@ def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figur
         positions = {alpha: at for at, alpha in enumerate(sorted(chosen["alpha"].unique()))}
         _swarm(axes, own, "clusters", positions, seeds, colour, marker)
         mine = theirs[(theirs["reading"] == reading) & theirs["alpha"].isin(list(positions))]
+        mine = mine[mine["draws"] == draws] if "draws" in mine else mine
         axes.plot(
             [positions[alpha] for alpha in mine["alpha"]], mine["clusters"], "_", color="black", markersize=17,
             markeredgewidth=2.2, zorder=5,
@@ -377,10 +380,11 @@ def lesions(panels: Sequence[Mapping[str, Any]], alphas: Sequence[float], title:
 
     Each panel is a mapping with `title`, `images` (rows, alphas, height, width in [0, 1]), `names` (of the rows) and
     `fails` (rows whose digit is lost: a cross and a red, bold name). At most two panels stand side by side.
-    Raises InputError if there is none, or the shapes do not fit.
+    Raises InputError if the shapes do not fit.
     """
+    title = title or "Images with one cluster silenced"
     if not panels:
-        raise InputError("lesions: there is no panel to draw")
+        return _nothing(title, NONE_CONVERGED)
     mosaics = []
     for panel in panels:
         tiles = _tiles("images", panel["images"], 4)
@@ -393,7 +397,7 @@ def lesions(panels: Sequence[Mapping[str, Any]], alphas: Sequence[float], title:
     heights = [max(len(mosaics[at]) for at in line) * tile + head + foot for line in lines]
     width, height = max(across * (label + gap + tile * len(alphas)), 4.4), top + sum(heights)
     figure = _Figure(figsize=(width, height), dpi=DPI)
-    figure.text(0.1 / width, 1 - 0.2 / height, title or "Images with one cluster silenced", fontsize=11, va="center")
+    figure.text(0.1 / width, 1 - 0.2 / height, title, fontsize=11, va="center")
     ceiling = height - top
     for line, tall in zip(lines, heights, strict=True):
         for column, at in enumerate(line):
@@ -420,14 +424,14 @@ def sizes(lesions: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figure
     """Neurons in the important cluster of every reading, and in the critical cluster, per alpha: a mark a seed.
 
     `lesions` is of one digit, one latent a seed, one scope and one ablation; `reported` may have a paper's ranges, in
-    columns set, reading, low and high (set `hidden`: the critical cluster's hidden neurons). Raises InputError if a
-    column is missing or no important cluster is there.
+    columns set, reading, low and high (set `hidden`: the critical cluster's hidden neurons; an empty reading: any).
+    Raises InputError if a column is missing.
     """
-    _columns("sizes", lesions, [*_CLUSTERING, "set", "neurons", "hidden", "converged"])
+    _columns("sizes", lesions, [*_CLUSTERING, "set", "neurons", "hidden", "converged"], empty=True)
     theirs = _reported("sizes", reported, ["set", "reading", "low", "high"])
     drawn = lesions[lesions["set"].isin(["important", "critical"])]
     if drawn.empty:
-        raise InputError("sizes: the lesions hold no important and no critical cluster, nothing can be drawn")
+        return _nothing("Sizes of the important and the critical clusters", NONE_CONVERGED)
     seeds = sorted(lesions["seed"].unique())
     positions = {alpha: at for at, alpha in enumerate(sorted(drawn["alpha"].dropna().unique()))}
     series: list[tuple[str, str, pd.DataFrame, str, str]] = []
@@ -473,63 +477,57 @@ def sizes(lesions: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figure
 
 @_styled
 def null(lesions: pd.DataFrame, null: pd.DataFrame, seed: int | None = None, fail_below: float = 0.5) -> Figure:
-    """Accuracy after silencing random sets, as histograms, with that of the set that they are compared with.
+    """Accuracy after silencing random sets, as a histogram at each alpha, with that of the set itself across it.
 
-    A row of panels a set (important, critical), a column an alpha; both tables are of one digit, one latent a seed and
-    one ablation; `seed` (default: the least) is drawn. Raises InputError if a column or the seed is missing, or no
-    lesion has random sets.
+    A row of panels a set (important, critical), a column a scope; both tables are of one digit and one latent a seed,
+    and of ablation by zero; `seed` (default: the least) is drawn. Raises InputError if a column or the seed is missing.
     """
-    key = [*_CLUSTERING, "set", "scope", "ablation"]
+    key = [*_CLUSTERING, "set", "scope"]
     _columns("null: lesions", lesions, [*key, "accuracy", "p"])
-    _columns("null: null", null, [*key, "accuracy"])
-    seed = _seed(null, seed)
-    drawn = null[null["seed"] == seed]
-    alphas = sorted(drawn["alpha"].unique())
-    rows = [
-        (kind, reading, draws, scope)
-        for kind in ("important", "critical")
-        for reading, draws in _readings(drawn[drawn["set"] == kind])
-        for scope in ("all", "hidden")
-        if len(_where(drawn, {"set": kind, "reading": reading, "draws": draws, "scope": scope}))
+    _columns("null: null", null, [*key, "accuracy"], empty=True)
+    seed = _seed(lesions, seed)
+    title = f"Silencing a set, against random sets of its size and layers, seed {seed}"
+    drawn, observed = null[null["seed"] == seed], lesions[lesions["seed"] == seed]
+    keys = [(kind, *pair) for kind in ("important", "critical") for pair in _readings(drawn[drawn["set"] == kind])]
+    if not keys:
+        return _nothing(title, NONE_CONVERGED)
+    scopes = [scope for scope in ("all", "hidden") if (drawn["scope"] == scope).any()]
+    positions = {alpha: at for at, alpha in enumerate(sorted(drawn["alpha"].unique()))}
+    bins = np.linspace(0, 1, 41)
+    figure, body, foot = _framed(1.0 + 2.1 * len(keys), title)
+    grid = body.subplots(len(keys), len(scopes), sharex=True, sharey=True, squeeze=False)
+    for line, (kind, reading, draws) in zip(grid, keys, strict=True):
+        for axes, scope in zip(line, scopes, strict=True):
+            same = {"set": kind, "reading": reading, "draws": draws, "scope": scope}
+            random, seen = _where(drawn, same), _where(observed, same)
+            axes.axhspan(0, fail_below, color="#f0f0f0", linewidth=0, zorder=0)
+            for alpha, accuracy in random.groupby("alpha")["accuracy"]:
+                left = positions[float(alpha)] - 0.4  # type: ignore[arg-type]
+                counts = np.histogram(accuracy, bins)[0]
+                axes.stairs(
+                    left + 0.8 * counts / max(counts.max(), 1), bins, baseline=left, orientation="horizontal",
+                    fill=True, color=SKY, zorder=2,
+                )  # fmt: skip
+            for alpha, accuracy, p in zip(seen["alpha"], seen["accuracy"], seen["p"], strict=True):
+                if np.isfinite(p):
+                    at = positions[alpha]
+                    axes.plot([at - 0.44, at + 0.44], [accuracy] * 2, color=ORANGE, linewidth=2.6, zorder=3)
+                    axes.text(at, 1.08, f"{p:.2g}", ha="center", va="center", fontsize=8)
+            axes.text(-0.62, 1.08, "p", ha="right", va="center", fontsize=8, fontstyle="italic")
+            axes.set(xlim=(-0.6, len(positions) - 0.4), ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
+            axes.set(xticks=list(positions.values()), xticklabels=_numbers(positions))
+            neurons = "all neurons" if scope == "all" else "hidden only"
+            axes.set_title(
+                f"{kind}, {_reading(reading)[0]}, {_draws(draws)}: {neurons}", fontsize=9, loc="left", pad=16
+            )
+    body.supxlabel("latent set to", fontsize=9)
+    body.supylabel("share of images still taken for the digit (shaded: counts as failed)", fontsize=9)
+    marks = [
+        Patch(color=SKY, label="random sets"),
+        Line2D([], [], color=ORANGE, linewidth=2.6, label="the set itself"),
+        Line2D([], [], linestyle="none", label="p: share of random sets that do as much harm"),
     ]
-    if not rows:
-        raise InputError(
-            "null: no important and no critical cluster was compared with random sets, nothing can be drawn"
-        )
-    observed = lesions[lesions["seed"] == seed]
-    bins = np.linspace(0, 1, 26)
-    title = f"Silencing a set against random sets of its size and layers, by the latent's value, seed {seed}"
-    figure, body, foot = _framed(1.2 + 1.3 * len(rows), title)
-    grid = body.subplots(len(rows), len(alphas), sharex=True, sharey=True, squeeze=False)
-    for line, (kind, reading, draws, scope) in zip(grid, rows, strict=True):
-        for axes, alpha in zip(line, alphas, strict=True):
-            same = {"set": kind, "reading": reading, "draws": draws, "scope": scope, "alpha": alpha}
-            random = _where(drawn, same)["accuracy"]
-            seen = _where(observed, same)
-            axes.axvspan(0, fail_below, color="#f3f3f3", linewidth=0, zorder=0)
-            share = np.histogram(random, bins)[0] / max(len(random), 1)
-            axes.stairs(share, bins, fill=True, color=SKY)
-            for value, p in zip(seen["accuracy"], seen["p"], strict=True):
-                axes.axvline(value, color=ORANGE, linewidth=2.2, zorder=3)
-                axes.text(
-                    0.5,
-                    1.02,
-                    f"p = {p:.2g}" if np.isfinite(p) else "",
-                    transform=axes.transAxes,
-                    ha="center",
-                    fontsize=8,
-                )
-            axes.set(xlim=(-0.04, 1.04), xticks=[0, 0.5, 1], xticklabels=["0", ".5", "1"])
-        own = f"{kind}\n{_reading(reading)[0]}\n{_draws(draws)}\n{'all neurons' if scope == 'all' else 'hidden only'}"
-        line[0].set_ylabel(own, fontsize=8)
-    for axes, alpha in zip(grid[0], alphas, strict=True):
-        axes.set_title(f"at {_number(alpha)}", pad=15)
-    body.supxlabel(
-        "share of the images that the judge still takes for the digit (shaded: counts as failed)", fontsize=9
-    )
-    body.supylabel("share of the random sets", fontsize=9)
-    marks = [Patch(color=SKY, label="random sets"), Line2D([], [], color=ORANGE, linewidth=2.2, label="the set itself")]
-    foot.legend(handles=marks, loc="center", ncols=2)
+    foot.legend(handles=marks, loc="center", ncols=3)
     return figure
 
 
@@ -704,6 +702,14 @@ def _framed(height: float, title: str) -> tuple[Figure, SubFigure, SubFigure]:
     return figure, body, foot
 
 
+def _nothing(title: str, sentence: str) -> Figure:
+    """A figure that says why there is nothing to see: that nothing was found is a result too."""
+    figure = _Figure(figsize=(WIDTH, 1.2), dpi=DPI)
+    figure.text(0.01, 0.78, title, fontsize=11, va="center")
+    figure.text(0.01, 0.35, sentence, color=ORANGE, va="center")
+    return figure
+
+
 def _panels(count: int, height: float, title: str) -> tuple[Figure, list[Axes], SubFigure]:
     """`count` panels, two a row; the cells left over stay empty."""
     across = min(2, count)
@@ -802,11 +808,11 @@ def _lengths(figure: str, tiles: np.ndarray, names: Sequence[str], alphas: Seque
         )
 
 
-def _columns(figure: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+def _columns(figure: str, table: pd.DataFrame, columns: Sequence[str], empty: bool = False) -> None:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(f"{figure}: the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
-    if table.empty:
+    if table.empty and not empty:
         raise InputError(f"{figure}: the table has no rows, nothing can be drawn")
 
 

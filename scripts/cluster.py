@@ -1,4 +1,4 @@
-"""Cluster the neurons of every seed, digit, latent, alpha and reading, at the preference that the plateau rule chooses."""
+"""Cluster the neurons for every seed, digit, latent, alpha and reading, at the preference that the rule chooses."""
 
 from interneuron.errors import InputError
 from interneuron.io import load_tensors, metadata, save_table
@@ -75,12 +75,13 @@ def summary(columns, alphas):
     counts = [int(swept["clusters"][swept["chosen"]][0]) for swept in sweeps]
     failed = sum(not labels["converged"] for labels, swept in columns if swept)
     still = [int(swept["constant"]) for swept in sweeps]
+    converged = sum(int(swept["converged"].sum()) for swept in sweeps)
     return (
         f"{' '.join(map(str, counts))} clusters at {len(sweeps)} of {len(alphas)} alphas, "
         f"{sum(swept['plateau'].any() for swept in sweeps)} from a plateau"
         + (f", {failed} NOT CONVERGED" if failed else "")
-        + f"; {sum(int(swept['converged'].sum()) for swept in sweeps)} of "
-        f"{sum(len(swept['converged']) for swept in sweeps)} runs converged; {min(still)} to {max(still)} constant neurons"
+        + f"; {converged} of {sum(len(swept['converged']) for swept in sweeps)} runs converged; "
+        f"{min(still)} to {max(still)} constant neurons"
     )
 
 
@@ -93,7 +94,8 @@ def main(job):
     alphas = about["alphas"]
     if about["layers"][1:] != about_effects["layers"]:
         raise InputError(
-            f"{job.input.ace} has the layers {about_effects['layers']}, and {job.input.activations} {about['layers'][1:]}"
+            f"{job.input.ace} has the layers {about_effects['layers']}, "
+            f"and {job.input.activations} {about['layers'][1:]} after its input"
         )
     missing = [alpha for alpha in alphas if alpha not in about_effects["alphas"]]
     missing += [digit for digit in about["digits"] if digit not in about_effects["digits"]]
@@ -128,7 +130,7 @@ def main(job):
             if entry["reading"] == "B":
                 shared[seed, digit] = columns
             done += len(alphas)
-            draws = entry.get("draws", about_effects["draws"])
+            draws = entry.get("draws") or about_effects["draws"]
             for alpha, (labels, swept) in zip(alphas, columns, strict=True):
                 common = {
                     "seed": seed,

@@ -1,7 +1,5 @@
 """Draw one picture of a study from the files of all its blocks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ class Study:
     """The study's files, read when they are asked for, and what of them the picture is of.
 
     The settings may say `seed` (default: the least), `digit` (the first), `active_above` and `fail_below` (the study's
-    thresholds), `reading` (for the lesions: all) and `reported` (rows that a paper gives, drawn beside ours).
+    thresholds), `shape` of the images ([height, width], if they are not square) and `reported` (rows that a paper
+    gives, drawn beside ours: see `plots.clusters` and `plots.sizes`).
     """
 
     def __init__(self, inputs: Any, settings: dict[str, Any]) -> None:
@@ -68,7 +67,8 @@ class Study:
         raise InputError(f"no file of effects has seed {self.seed()}; there are {', '.join(map(str, self.inputs.ace))}")
 
     def digit(self) -> int:
-        return int(self.settings.get("digit", self.about_ace()[1]["digits"][0]))
+        """The first that is clustered: effects may be of more digits than the clusters are."""
+        return int(self.settings.get("digit", self.table("sweep")["digit"].iloc[0]))
 
     def alphas(self) -> list[float]:
         return [float(alpha) for alpha in self.about_ace()[1]["alphas"]]
@@ -93,7 +93,7 @@ class Study:
         return values.reshape(*values.shape[:-1], height, width)
 
     def strongest(self, table: Any) -> Any:
-        """Rows of the digit and, of each seed, the latent with the largest KL."""
+        """Rows of the digit and, in each seed, of the latent with the largest KL."""
         first = self.kl().groupby("seed")["latent"].first()
         return table[(table["digit"] == self.digit()) & (table["latent"] == table["seed"].map(first))]
 
@@ -155,23 +155,24 @@ def sizes(study: Study) -> tuple[Any, ...]:
 
 def null(study: Study) -> tuple[Any, ...]:
     tables = [study.strongest(study.table(name)) for name in ("lesions", "null")]
-    lesions, random = (table[table["ablation"] == "zero"] for table in tables)
+    lesions, random = (table[table["ablation"] != "mean"] for table in tables)
     return lesions, random, study.seed(), study.fail_below
 
 
 def lesions(study: Study) -> tuple[Any, ...]:
-    """The clusterings nearest alpha = 0 of the first block's first seed: each reading a panel."""
+    """Each reading's clustering nearest alpha = 0, of the first block's first seed: the one with example images."""
     from interneuron import io, plots
 
     path = study.inputs.lesioned[0]
     table = study.strongest(io.load_table(study.inputs.lesions[0]))
+    table = table[table["seed"] == table["seed"].min()]
     table = table[(table["set"] == "cluster") & (table["scope"] == "all") & (table["ablation"] == "zero")]
     alphas = study.alphas()
-    at = min(range(len(alphas)), key=lambda index: abs(alphas[index]))
-    table = table[(table["seed"] == table["seed"].min()) & (table["alpha"] == alphas[at])]
     panels = []
-    for reading in study.settings.get("readings", list(dict.fromkeys(table["reading"]))):
+    for reading in dict.fromkeys(table["reading"]):
         own = table[table["reading"] == reading]
+        at = min((alphas.index(alpha) for alpha in own["alpha"]), key=lambda index: abs(alphas[index]))
+        own = own[own["alpha"] == alphas[at]]
         own = own[own["draws"] == own["draws"].max()].sort_values("cluster")
         name = f"digit{study.digit()}.alpha{at}.{reading}"
         images = study.image(io.load_tensors(path, [name])[name]) / 255

@@ -1,7 +1,5 @@
 """Write the report: ledger, studies and pictures on one page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -170,6 +170,8 @@ def test_bad_input(network, x):
         activations(network, x[:0], ["first"])
     with pytest.raises(InputError, match="batch is 0"):
         activations(network, x, ["first"], batch=0)
+    with pytest.raises(InputError, match="'first#0' is asked for twice"):
+        activations(network, x, ["first", "first#0"])
     with pytest.raises(InputError, match=r"'1' \(Dropout\) is in training mode"):
         activations(nn.Sequential(nn.Linear(4, 2), nn.Dropout()).train(), x, ["0"])
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interneuron.errors import InputError
@@ -384,6 +384,7 @@ JUNK = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(sorted(config.Study.model_fields)), JUNK)
 def test_junk_in_a_study_is_accepted_or_one_sentence(key: str, junk: Any) -> None:
     merged = {**ENTRIES[STUDY], key: junk}
@@ -396,6 +397,7 @@ def test_junk_in_a_study_is_accepted_or_one_sentence(key: str, junk: Any) -> Non
     assert "\n" not in refusal
 
 
+@settings(deadline=None, max_examples=60)
 @given(JUNK)
 def test_junk_as_an_entry_is_one_sentence(junk: Any) -> None:
     data = junk if isinstance(junk, dict) else {"prepare": junk}
@@ -423,7 +425,7 @@ def test_every_entry_here_is_used() -> None:
 def test_loading_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pathlib import Path; from interneuron.workflow import config;"
-        "config.load(Path('config/paper.yaml'), Path.cwd()); print(*sys.modules)"
+        "config.load(Path('config/test.yaml'), Path.cwd()); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())

@@ -134,7 +134,7 @@ def test_the_terminal_table_fits_and_says_all(width: int) -> None:
 
 def test_the_table_has_a_row_a_claim_or_group() -> None:
     rows = [
-        kept(claim="T1"),
+        kept(claim="T1", group="alone"),
         kept(claim="a", group="T6", verdict="holds"),
         kept(claim="b", group="T6", verdict="fails"),
         kept(study="t", claim="T9", states="a | b", verdict="fails") | {"stale": "yes"},
@@ -273,6 +273,9 @@ def test_help_is_there(arguments: list[str], capsys: pytest.CaptureFixture[str])
 # the fingerprint of a row
 
 
+FINGERPRINTS = Fingerprints(ROOT)
+
+
 def codes(change: dict[str, Any] | None = None, kind: str = "studies") -> str:
     """`code_of` thesis-test, with some keys of an entry changed."""
     project = config.load(ROOT / "config/test.yaml", ROOT)
@@ -282,7 +285,7 @@ def codes(change: dict[str, Any] | None = None, kind: str = "studies") -> str:
         dataset = project.models[study.model].dataset
         name = {"studies": "thesis-test", "models": study.model, "datasets": dataset}[kind]
         entries[name] = entries[name].model_copy(update=change)  # type: ignore[index]
-    return ledger.code_of(project, "thesis-test", Fingerprints(ROOT))
+    return ledger.code_of(project, "thesis-test", FINGERPRINTS)
 
 
 def test_wording_makes_no_row_stale() -> None:

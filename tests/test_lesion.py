@@ -91,6 +91,18 @@ def test_identities():
     torch.testing.assert_close(lesion(network, one, half, own)[0], network(one))
 
 
+def test_types_and_memory_order_are_kept():
+    network = nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.ReLU()).requires_grad_(False)
+    x, mask = torch.tensor([[1, 4], [0, 2]]), torch.tensor([[True, False, False, True, True, False]])
+    found = lesion(network, x, {"1": mask})
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found[0], network(x) * ~mask)
+    conv = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()).to(memory_format=torch.channels_last).requires_grad_(False)
+    image, mask = torch.randn(3, 1, 5, 5), torch.rand(2, 36) < 0.5
+    found = lesion(conv, image.to(memory_format=torch.channels_last), {"0": mask})
+    torch.testing.assert_close(found, torch.stack([(conv[0](image) * ~m.view(4, 3, 3)).relu() for m in mask]))
+
+
 def test_a_reused_module_is_lesioned_in_one_call_and_a_residual_stays():
     class Residual(nn.Module):
         def __init__(self):

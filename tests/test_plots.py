@@ -165,14 +165,21 @@ def test_null_has_the_observed_value_in_the_histogram(paths: SimpleNamespace) ->
     lesions, null = (table(paths, name) for name in ("lesions", "null"))
     lesions, null = (frame[frame["ablation"] == "zero"] for frame in (lesions, null))
     figure = plots.null(lesions, null, seed=1)
-    # important by activations and by effects, and critical; all neurons and hidden ones; three alphas
-    assert len(figure.axes) == 3 * 2 * 3
-    for at, axes in enumerate(figure.axes):
-        (steps,) = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
-        assert steps.get_data().values.sum() == pytest.approx(1)
-        observed = [float(np.asarray(line.get_xdata())[0]) for line in axes.lines]
-        assert observed == [0.08 if at < 12 else 0.45]
-    assert texts(figure).count("p = 0.048") == 18
+    # important by activations and by effects, and critical; of all neurons and of hidden ones
+    assert len(figure.axes) == 3 * 2
+    for number, axes in enumerate(figure.axes):
+        steps = [patch.get_data() for patch in axes.patches if isinstance(patch, StepPatch)]
+        kind, reading = [("important", "activation"), ("important", "A"), ("critical", "A")][number // 2]
+        for at, (alpha, step) in enumerate(zip(ALPHAS, steps, strict=True)):
+            same = {"seed": 1, "set": kind, "reading": reading, "scope": ["all", "hidden"][number % 2], "alpha": alpha}
+            accuracy = null.loc[(null[list(same)] == pd.Series(same)).all(axis=1), "accuracy"]
+            counts = np.histogram(accuracy, step.edges)[0]
+            assert counts.sum() == paths.sizes.null_sets
+            assert step.values - step.baseline == pytest.approx(0.8 * counts / counts.max())
+            assert step.baseline == at - 0.4
+        observed = [float(np.asarray(line.get_ydata())[0]) for line in axes.lines]
+        assert observed == [0.08 if number < 4 else 0.45] * 3
+        assert [text.get_text() for text in axes.texts] == ["0.048"] * 3 + ["p"]
 
 
 def test_layers_counts_every_neuron_once(paths: SimpleNamespace) -> None:
@@ -209,14 +216,24 @@ def test_bad_input_is_named_in_one_sentence(paths: SimpleNamespace) -> None:
         (lambda: plots.kl(pd.DataFrame({"seed": [], "latent": [], "kl": []})), "no rows"),
         (lambda: plots.preference(sweep, seed=9), "seed 9 is not in the table; it has 0, 1"),
         (lambda: plots.preference(sweep[sweep["median"]]), "below the median"),
-        (lambda: plots.clusters(sweep[~sweep["chosen"]]), "no chosen preference"),
         (lambda: plots.clusters(sweep, pd.DataFrame({"alpha": [1]})), "lacks reading, clusters"),
-        (lambda: plots.sizes(table(paths, "lesions").query("set == 'cluster'")), "no important and no critical"),
-        (lambda: plots.lesions([], ALPHAS), "no panel"),
     ]
     for call, sentence in cases:
         with pytest.raises(InputError, match=sentence):
             call()
+
+
+def test_where_nothing_converged_the_figure_says_so(tmp_path: Path) -> None:
+    paths = write(tmp_path)
+    (lesions, null, sweep) = (io.load_table(getattr(paths, name)[0]) for name in ("lesions", "null", "sweep"))
+    io.save_table(paths.lesions[0], lesions[lesions["set"] == "intact"])
+    io.save_table(paths.null[0], null.iloc[:0])
+    for name in ("sizes.png", "lesions.png", "null.png"):
+        with Image.open(draw(paths, tmp_path / name)) as picture:
+            assert picture.width == 880
+            assert picture.height < 150
+    assert texts(plots.lesions([], ALPHAS)) == ["Images with one cluster silenced", plots.NONE_CONVERGED]
+    assert texts(plots.clusters(sweep[~sweep["chosen"]]))[1].startswith("No preference was chosen")
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -247,7 +247,11 @@ class _Trained(Entry):
     dataset: Name = Field(description="The dataset, by the name of its file in `config/datasets/`.", examples=["mnist"])
     optimiser: Literal["adam"] = Field(default="adam", description="Optimiser.")
     learning_rate: Positive = Field(description="Step size.", examples=[1e-4])
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="Of the step size: `constant`, or `cosine` (falls to 0 along half a cosine)."
+    )
     batch: Count = Field(description="Samples in a batch.", examples=[64])
+    shift: int = Field(default=0, ge=0, description="Pixels that a training image is moved by at most, at random.")
     iterations: Count = Field(description="Batches in all.", examples=[20000])
     report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
     active_above: NotNegative = Field(default=0.1, description="KL (nats) above which the log calls a latent active.")
@@ -523,7 +527,7 @@ class Study(Entry):
             return
         for index, reading in enumerate(self.cluster.readings):
             most = self.activations.draws
-            if reading.reading in ("activation", "A") and reading.draws is not None and reading.draws > most:
+            if reading.draws is not None and reading.draws > most:
                 raise RefusedError(
                     f"cluster.readings.{index}.draws", reading.draws, f"at most activations.draws, {most}"
                 )

@@ -251,7 +251,7 @@ def _group(name: str, rows: list[Row]) -> str:
         held = sum(row["verdict"] == HOLDS for row in rows)
         states, values, reported = f"{rows[0]['states']} (and {len(rows) - 1} more)", f"{held} of {len(rows)} hold", ""
     else:
-        states, values, reported = rows[0]["states"], measured(rows[0]), rows[0]["reported"]
+        name, states, values, reported = rows[0]["claim"], rows[0]["states"], measured(rows[0]), rows[0]["reported"]
     stale = " (stale)" if any(row["stale"] == "yes" for row in rows) else ""
     cells = (name, states, reported, values, f"**{verdict}**{stale}")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -47,27 +47,21 @@ class Plan:
     # data and models
 
     def download(self, wildcards: Any) -> dict[str, Any]:
-        dataset = self.project.datasets[wildcards.dataset]
-        files = [file.model_dump(mode="json") for file in dataset.files if file.path == wildcards.file]
-        return {"files": files, "mirror": dataset.mirror, "code": self.code.of("download")}
+        settings = self.project.datasets[wildcards.dataset].settings("download", wildcards.file)
+        return settings | {"code": self.code.of("download")}
 
     def raw_files(self, wildcards: Any) -> list[str]:
         files = self.project.datasets[wildcards.dataset].files
         return [f"data/raw/{wildcards.dataset}/{file.path}" for file in files]
 
     def prepare(self, wildcards: Any) -> dict[str, Any]:
-        dataset = self.project.datasets[wildcards.dataset]
-        return dataset.prepare.model_dump(mode="json") | {"code": self.code.of("prepare")}
+        return self.project.datasets[wildcards.dataset].settings("prepare") | {"code": self.code.of("prepare")}
 
     def training_data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
 
     def train(self, wildcards: Any) -> dict[str, Any]:
-        model = self.project.models[wildcards.model].model_dump(mode="json")
-        # How many seeds there are is no business of a block's job: more of them must not rerun it.
-        for key in ("title", "dataset", "seeds", "block"):
-            del model[key]
-        return model | {"code": self.code.of("train")}
+        return self.project.models[wildcards.model].settings("train") | {"code": self.code.of("train")}
 
     # studies
 
@@ -88,6 +82,7 @@ class Plan:
 
     def _judge_folder(self, study: str) -> str:
         judge = self.project.studies[study].judge
+        assert judge is not None  # the config is refused where lesions have no judge
         return f"results/models/{judge}/{self.blocks(self.project.models[judge])[0]}"
 
     def judge(self, wildcards: Any) -> str:
@@ -100,8 +95,7 @@ class Plan:
         """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
 
         def settings(wildcards: Any) -> dict[str, Any]:
-            section = getattr(self.project.studies[wildcards.study], name)
-            return section.model_dump(mode="json") | {"code": self.code.of(name)}
+            return self.project.studies[wildcards.study].settings(name) | {"code": self.code.of(name)}
 
         return settings
 

@@ -61,12 +61,17 @@ class Progress:
 
     def __init__(self, what: str, unit: str = "", every: float = 5.0) -> None:
         self.what, self.unit, self.every = what, unit, every
-        self.start = self.last = time.monotonic()
+        # The first call sets the clock: what came before it (imports, reading) says nothing about what is left.
+        self.first: tuple[float, int] | None = None
+        self.last = 0.0
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self.last < self.every or not 0 < done < total:
+        if self.first is None:
+            self.first, self.last = (now, done), now
+        start, already = self.first
+        if now - self.last < self.every or not already < done < total:
             return
         self.last = now
-        left = (now - self.start) / done * (total - done)
+        left = (now - start) / (done - already) * (total - done)
         log.info(f"{self.what}: {done:,} of {total:,} {self.unit}".rstrip() + f", {left:,.0f} s left")
