@@ -1,4 +1,4 @@
-"""A pass of affinity propagation, and a whole sweep, against scikit-learn's: interleaved, labels checked in the same run.
+"""A pass of affinity propagation, and a whole sweep, against scikit-learn's: interleaved, with labels checked.
 
 The similarities are Spearman correlations of a random decoder's neurons under random latents, as in the workflow. A
 pass is timed as the difference of two runs of unlike numbers of passes, so that set-up and assignment cancel.

@@ -2,8 +2,8 @@
 
 The decoder is the thesis's, 20-128-256-512-784 with random weights; 10 latents x 7 alphas, 1,680 neurons, which takes
 70 Hessians of every neuron. The others are timed on a part and scaled: torch.func.hessian on one of the 70 points, the
-published loop (a gradient with its graph, then one backward pass a direction) on a few neurons of one point. CPU seconds
-of all threads, all three in turn in one process; the figures are medians of the ratios.
+published loop (a gradient with its graph, then one backward pass a direction) on a few neurons of one point. CPU
+seconds of all threads, all three in turn in one process; the figures are medians of the ratios.
 """
 
 import argparse

@@ -13,6 +13,7 @@ as they are: put them in `eval` mode first.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -96,7 +97,7 @@ def sampled_effects(
     alphas: Sequence[float],
     treated: Sequence[int] | None = None,
     sampling: str = "sobol",
-    rows: int = 1000,
+    rows: int = 2000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Effects:
     """Average causal effects of do(x_i = alpha) on every neuron, by sampling with common random numbers.
@@ -134,7 +135,7 @@ def class_effects(
     samples: ArrayLike,
     frequencies: ArrayLike,
     sampling: str = "sobol",
-    rows: int = 1000,
+    rows: int = 2000,
 ) -> Effects:
     """Average causal effects of do(c_k = 1) on every neuron, for a network fed by [z, onehot(c)].
 
@@ -162,7 +163,7 @@ def published_effects(
     context: ArrayLike,
     alphas: Sequence[float],
     draws: int = 3,
-    rows: int = 1000,
+    rows: int = 2000,
 ) -> NDArray[np.float64]:
     """Effects [latents, alphas, neurons] of every latent as the published notebook estimates them.
 
@@ -188,7 +189,7 @@ def published_class_effects(
     latents: int,
     frequencies: ArrayLike,
     draws: int = 3,
-    rows: int = 1000,
+    rows: int = 2000,
 ) -> NDArray[np.float64]:
     """Effects [classes, neurons] of every class as the published notebook estimates them.
 
@@ -218,7 +219,7 @@ def taylor_effects(
     covariance: ArrayLike,
     alphas: Sequence[float],
     treated: Sequence[int] | None = None,
-    rows: int = 1000,
+    rows: int = 2000,
 ) -> NDArray[np.float64]:
     """Average causal effects [treated, alphas, neurons] by second-order Taylor expansion, all neurons in one pass.
 
@@ -254,7 +255,7 @@ def taylor_effects(
 
 
 def taylor_expectations(
-    network: nn.Sequential, layers: Sequence[str], points: ArrayLike, factor: ArrayLike, rows: int = 1000
+    network: nn.Sequential, layers: Sequence[str], points: ArrayLike, factor: ArrayLike, rows: int = 2000
 ) -> NDArray[np.float64]:
     """Second-order expectations [points, neurons] of every neuron around each point.
 
@@ -412,8 +413,8 @@ def _expectations(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means of y and of (paired @ y)^2 (if given) over the draws, both [settings, replicates, neurons].
 
-    `settings` turns samples [replicates, draws, inputs] into inputs [count, replicates, draws, ...]. Hooks reduce each
-    layer as it is computed, while it is in the cache: no activations are kept.
+    `settings` turns samples [replicates, draws, inputs] into inputs [count, replicates, draws, ...]. Each layer is reduced
+    as it is computed, while it is in the cache: no activations are kept.
     """
     _check_counts(rows=rows, layers=len(layers))
     replicates, n = z.shape[:2]
@@ -426,7 +427,7 @@ def _expectations(
     def reduce(layer: str) -> capture.Action:
         def action(y: Tensor) -> None:
             y = y.reshape(*shape, -1)
-            found[layer] = y.sum(dim=2)[None]
+            found[layer] = y.sum(dim=2)[None]  # a tensor of its own: y's memory is used again
             if matrix is not None:
                 squares = torch.tensordot(matrix, y, dims=1).square_().sum(dim=2)
                 found[layer] = torch.cat([found[layer], squares[None]])
@@ -435,19 +436,70 @@ def _expectations(
 
     moments = []
     one = settings(z[:1, :1]).flatten(0, 2)
-    with torch.no_grad(), capture.hooked(network, one, {layer: reduce(layer) for layer in layers}) as sizes:
+    with torch.no_grad(), _watched(network, one, {layer: reduce(layer) for layer in layers}) as run:
         for first in range(0, replicates, together):
             total: NDArray[np.float64] | float = 0.0
             for start in range(0, n, at_once):
                 x = settings(z[first : first + together, start : start + at_once])
                 shape = x.shape[:3]
-                network(x.flatten(0, 2))
+                run(x.flatten(0, 2))
                 total = total + torch.cat([found[layer] for layer in layers], dim=-1).cpu().numpy().astype(np.float64)
             moments.append(total)
     mean = np.concatenate(moments, axis=2) / n
-    ends = np.cumsum([sizes[layer] for layer in layers])
+    ends = np.cumsum([found[layer].shape[-1] for layer in layers])
     _check_layers(dict(zip(layers, np.split(mean, ends[:-1], axis=-1), strict=True)))
     return mean[0], mean[-1]
+
+
+@contextmanager
+def _watched(
+    network: nn.Module, example: Tensor, actions: Mapping[str, capture.Action]
+) -> Iterator[Callable[[Tensor], object]]:
+    """A forward pass that hands each named layer's tensor to its action; inputs may be overwritten."""
+    runs = _runs(network)
+    known = {"input", *(name for name, _ in runs)} - {"output"}
+    plain = all(type(module) is nn.Linear or type(module) in _IN_PLACE for _, module in runs)
+    hooks = any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+    if plain and not hooks and actions.keys() <= known and all(name != "input" for name, _ in runs):
+        _check_linear(runs, example.shape[1])
+        yield _in_place(runs, actions)
+    else:
+        with capture.hooked(network, example, actions):
+            yield network
+
+
+def _in_place(
+    runs: Sequence[tuple[str, nn.Module]], actions: Mapping[str, capture.Action]
+) -> Callable[[Tensor], object]:
+    """Fresh memory for every layer of every block costs as much as half the matrix products: here it is used again."""
+    memory: dict[int, Tensor] = {}
+
+    def run(y: Tensor) -> None:
+        if "input" in actions:
+            actions["input"](y)
+        for i, (name, module) in enumerate(runs):
+            if isinstance(module, nn.Linear):
+                if i not in memory or len(memory[i]) < len(y):
+                    memory[i] = y.new_empty(len(y), module.out_features)
+                out = memory[i][: len(y)]
+                if module.bias is None:
+                    torch.mm(y, module.weight.T, out=out)
+                else:
+                    torch.addmm(module.bias, y, module.weight.T, out=out)
+                y = out
+            else:
+                _IN_PLACE[type(module)](y)
+            if name in actions:
+                actions[name](y)
+
+    return run
+
+
+_IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.ReLU: torch.relu_,
+    nn.Sigmoid: torch.sigmoid_,
+    nn.Tanh: torch.tanh_,
+}
 
 
 def _check_layers(values: Mapping[str, NDArray[np.float64]]) -> None:
@@ -547,10 +599,15 @@ _RULES: dict[type[nn.Module], Callable[[Any, _Jet], _Jet]] = {
 
 
 def _sequence(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The modules in the order in which they run, with the names that `interneuron.capture` gives to their calls."""
+    runs = _runs(network)
+    for name, module in runs:
+        _check_module(name, module)
+    return runs
+
+
+def _runs(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """A Sequential's modules in the order in which they run, with the names that `interneuron.capture` gives them."""
     runs = list(_walk(network, {module: path for path, module in network.named_modules()}))
-    for path, module in runs:
-        _check_module(path, module)
     total, calls = Counter(path for path, _ in runs), Counter[str]()
     names = []
     for path, module in runs:

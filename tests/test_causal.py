@@ -195,6 +195,36 @@ def test_unbiased_with_covering_errors(sampling):
     assert 0.92 < covered < 0.98
 
 
+def test_in_place_pass_equals_the_hooked_one(monkeypatch):
+    relu, chain = nn.ReLU(), decoder((7, 6, 6, 5))
+    shared = nn.Sequential(
+        OrderedDict(a=nn.Sequential(chain[0], relu), b=chain[2], c=relu, d=nn.Linear(6, 2, bias=False))
+    )
+    layers = {decoder(): ["input", "linear1", *LAYERS], shared: ["a.1#0", "b", "a.1#1", "d"]}
+    for network, names in layers.items():
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        fast = causal.sampled_effects(network, names, normal(3, 50, 5), [0, 1], ALPHAS, rows=100)
+        assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+        seen = []
+        with monkeypatch.context() as patch:
+            patch.setattr(causal, "_IN_PLACE", {})
+            hooked = capture.hooked
+            patch.setattr(capture, "hooked", lambda *a: (seen.append(1), hooked(*a))[1])
+            slow = causal.sampled_effects(network, names, normal(3, 50, 5), [0, 1], ALPHAS, rows=100)
+        assert seen
+        for name in ("effect", "error", "baseline"):
+            assert np.allclose(getattr(fast, name), getattr(slow, name), atol=1e-6)
+
+
+def test_hooks_of_the_user_are_kept():
+    network = decoder()
+    handle = network.relu1.register_forward_hook(lambda module, inputs, output: 0 * output)
+    got = causal.sampled_effects(network, ["relu2"], normal(2, 8, 5), [0, 1], ALPHAS)
+    handle.remove()
+    assert np.all(got.effect == 0)
+    assert np.abs(causal.sampled_effects(network, ["relu2"], normal(2, 8, 5), [0, 1], ALPHAS).effect).max() > 0.1
+
+
 def test_progress_and_layers_in_order():
     seen = []
     network = decoder()
@@ -436,6 +466,7 @@ def test_effects_refuse(effects, changes, match):
         ({"context": [[0, 1]]}, "context has shape"),
         ({"sampling": "halton"}, "sampling is 'halton'"),
         ({"layers": []}, "layers is 0"),
+        ({"context": [0, 1, 0]}, "'linear1' takes 7 inputs, and the points have 8"),
     ],
 )
 def test_sampled_effects_refuse(changes, match):

@@ -357,6 +357,7 @@ class Preferences(Entry):
     """The sweep of preferences: a log grid from `low` up to the median similarity."""
 
     low: Annotated[float, Field(lt=0, allow_inf_nan=False)] = Field(default=-100.0, description="Lowest preference.")
+    near: Positive = Field(default=0.1, description="Distance of the second preference from the median similarity.")
     count: Annotated[int, Field(ge=2)] = Field(default=16, description="Number of preferences.")
 
 
@@ -369,7 +370,10 @@ class Cluster(Entry):
     preferences: Preferences = Field(default_factory=Preferences, description="The sweep of preferences.")
     damping: Annotated[float, Field(ge=0.5, lt=1)] = Field(default=0.9, description="Share of a message that is kept.")
     max_iterations: Count = Field(default=1000, description="Iterations after which a run is given up.")
-    convergence: Count = Field(default=15, description="Iterations without change after which a run has converged.")
+    convergence: Count = Field(default=50, description="Iterations without change after which a run has converged.")
+    tie_noise: Positive = Field(
+        default=1e-6, description="Relative noise on the similarities, which tells duplicates apart."
+    )
 
     @model_validator(mode="after")
     def _readings(self) -> "Cluster":

@@ -111,7 +111,13 @@ class Plan:
         return {"training": training} | {step: self._study_files(wildcards.study, step) for step in BLOCK_FILES}
 
     def figure(self, wildcards: Any) -> dict[str, Any]:
-        return {"figure": Path(wildcards.figure).stem, "code": self.code.of("figures")}
+        study = self.project.studies[wildcards.study]
+        settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem, "code": self.code.of("figures")}
+        if study.evaluate is not None:
+            settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
+        if settings["figure"] == "clusters":
+            settings["reported"] = reported_clusters(study)
+        return settings
 
     # ledger and report
 
@@ -148,3 +154,13 @@ class Plan:
             for name, study in self.project.studies.items()
         }
         return {"title": self.project.config.title, "studies": studies, "code": self.code.of("report")}
+
+
+def reported_clusters(study: entries.Study) -> list[dict[str, Any]]:
+    """The paper's numbers of clusters by reading and alpha, as the study's claims have them."""
+    rows = [
+        {"reading": claim.where["reading"], "alpha": float(claim.where["alpha"]), "clusters": float(claim.reported)}
+        for claim in study.claims
+        if claim.metric == "clusters" and {"reading", "alpha"} <= claim.where.keys() and claim.reported.isdecimal()
+    ]
+    return [row for i, row in enumerate(rows) if row not in rows[:i]]
