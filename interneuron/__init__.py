@@ -16,6 +16,7 @@ _ROOMS = (
     "clustering",
     "data",
     "evaluate",
+    "images",
     "io",
     "lesion",
     "nets",

@@ -118,7 +118,7 @@ def sampled_effects(
     chosen = list(range(z.shape[2])) if treated is None else list(treated)
     _check_treated(chosen, z.shape[2])
     z_tensor, fixed_tensor, value_tensor = (_like(network, array) for array in (z, fixed, values))
-    weights = np.full((len(values), len(values)), 1 / len(values))
+    weights = _uniform(len(values))
     found = []
     for done, i in enumerate(chosen):
         settings = partial(_interventions, fixed=fixed_tensor, treated=i, alphas=value_tensor)
@@ -179,7 +179,7 @@ def published_effects(
     for i in range(latents):
         x[i, :, :, i] = values[:, None]
     means = _means(network, layers, x.reshape(-1, draws, x.shape[-1]), rows).reshape(latents, len(values), -1)
-    return means - means.mean(axis=1, keepdims=True)
+    return _less(means.swapaxes(0, 1), _uniform(len(values))).swapaxes(0, 1)
 
 
 def published_class_effects(
@@ -251,7 +251,7 @@ def taylor_effects(
     factor = np.repeat(_factor(variances), len(values), axis=0)
     expectation = taylor_expectations(network, layers, points.reshape(-1, inputs), factor, rows)
     expectation = expectation.reshape(len(chosen), len(values), -1)
-    return expectation - expectation.mean(axis=1, keepdims=True)
+    return _less(expectation.swapaxes(0, 1), _uniform(len(values))).swapaxes(0, 1)
 
 
 def taylor_expectations(
@@ -386,14 +386,24 @@ def _contrast(
     """Mean, standard error and baseline [settings, neurons] of y(setting) - weights @ y(settings)."""
     paired = np.eye(len(weights)) - weights if sampling == "independent" else None
     mean, squares = _expectations(network, layers, z, settings, len(weights), rows, paired)
-    baseline = np.einsum("ij,jrn->irn", weights, mean)
-    effect = mean - baseline
+    baseline = np.tensordot(weights, mean, axes=1)
+    effect = _less(mean, weights)
     if sampling == "sobol":
         variance = effect.var(axis=1, ddof=1) / z.shape[0]
     else:
         samples = z.shape[0] * z.shape[1]
         variance = (squares.mean(axis=1) - effect.mean(axis=1) ** 2).clip(min=0) / (samples - 1)
     return effect.mean(axis=1), np.sqrt(variance), baseline.mean(axis=1)
+
+
+def _less(mean: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """mean - weights @ mean over the settings [settings, ...]: exactly 0 where all settings have the same mean."""
+    shifted = mean - mean[:1]
+    return shifted - np.tensordot(weights, shifted, axes=1)
+
+
+def _uniform(n: int) -> NDArray[np.float64]:
+    return np.full((n, n), 1 / n)
 
 
 def _means(network: nn.Module, layers: Sequence[str], x: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
@@ -413,8 +423,8 @@ def _expectations(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means of y and of (paired @ y)^2 (if given) over the draws, both [settings, replicates, neurons].
 
-    `settings` turns samples [replicates, draws, inputs] into inputs [count, replicates, draws, ...]. Each layer is reduced
-    as it is computed, while it is in the cache: no activations are kept.
+    `settings` turns samples [replicates, draws, inputs] into inputs [count, replicates, draws, ...]. Each layer is
+    reduced as it is computed, while it is in the cache: no activations are kept.
     """
     _check_counts(rows=rows, layers=len(layers))
     replicates, n = z.shape[:2]
@@ -471,7 +481,7 @@ def _watched(
 def _in_place(
     runs: Sequence[tuple[str, nn.Module]], actions: Mapping[str, capture.Action]
 ) -> Callable[[Tensor], object]:
-    """Fresh memory for every layer of every block costs as much as half the matrix products: here it is used again."""
+    """Fresh memory for every layer of every block costs a third of the matrix products: here it is used again."""
     memory: dict[int, Tensor] = {}
 
     def run(y: Tensor) -> None:

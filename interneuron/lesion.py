@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from interneuron.capture import Action, activations, hooked
 from interneuron.errors import InputError
-from interneuron.evaluate import ssim
+from interneuron.images import ssim
 from interneuron.seeds import generator
 
 # Lesions whose images are kept at once.

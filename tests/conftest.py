@@ -50,9 +50,7 @@ class Workspace:
         return output
 
     def snakemake(self, *arguments: str, status: int | None = 0, config: str = "test", **environment: str) -> str:
-        return self.run(
-            "snakemake", "--configfile", f"config/{config}.yaml", *arguments, status=status, **environment
-        )
+        return self.run("snakemake", "--configfile", f"config/{config}.yaml", *arguments, status=status, **environment)
 
     def results(self) -> dict[str, str]:
         """SHA-256 of every file under data/ and results/, by its path."""

@@ -35,9 +35,7 @@ def test_a_second_run_has_nothing_to_do(finished: Workspace) -> None:
 
 
 def test_a_dry_run_imports_neither_torch_nor_scikit_learn(finished: Workspace) -> None:
-    output = finished.run(
-        "python", "-X", "importtime", "-m", "snakemake", "-n", "--configfile", "config/paper.yaml"
-    )
+    output = finished.run("python", "-X", "importtime", "-m", "snakemake", "-n", "--configfile", "config/paper.yaml")
     imported = {line.rsplit("|", 1)[-1].strip() for line in output.splitlines() if line.startswith("import time:")}
     assert "snakemake" in imported
     assert not imported & {"torch", "sklearn", "matplotlib", "numba", "scipy.stats"}
@@ -79,7 +77,8 @@ def test_files_are_as_documented(finished: Workspace) -> None:
 
 def template(form: str) -> re.Pattern[str]:
     """`seed{s}.digit{d}` as a regular expression."""
-    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", form)))
+    parts = re.split(r"(\{\w+\})", form)
+    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts))
 
 
 def documented_files(page: Path) -> dict[re.Pattern[str], dict[str, str]]:

@@ -318,18 +318,12 @@ class Ace(Entry):
     alphas: Alphas = Field(description="As in `activations`, which it is taken from.")
     digits: Digits = Field(description="Those of `activations`, which they are taken from, or more.")
     draws: Annotated[int, Field(ge=2)] = Field(
-        default=1024, description="Interventional draws, all replicates together."
+        default=1024, description="Interventional Sobol draws in each replicate; best a power of two."
     )
     replicates: Annotated[int, Field(ge=2)] = Field(
         default=8, description="Independent scramblings of the draws: their spread is the standard error."
     )
     published_draws: Count = Field(default=3, description="Fresh draws an alpha in the estimate of the published code.")
-
-    @model_validator(mode="after")
-    def _replicates(self) -> "Ace":
-        if self.draws % self.replicates:
-            raise RefusedError("draws", self.draws, f"a multiple of replicates, which is {self.replicates}")
-        return self
 
 
 class Reading(Entry):
