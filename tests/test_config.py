@@ -207,7 +207,6 @@ STUDY, VAE, DIGITS, TOP = (
         (TOP, "studies", "small", "studies is 'small', but takes a list"),
         # ranges and choices
         (STUDY, "ace.draws", 1, "ace.draws is 1, but takes a number of at least 2"),
-        (STUDY, "ace.draws", 65, "ace.draws is 65, but takes a multiple of replicates, which is 4"),
         (STUDY, "activations.alphas", [], "activations.alphas is [], but takes a list of at least 1"),
         (
             STUDY,

@@ -63,7 +63,7 @@ class Progress:
         self.what, self.unit, self.every = what, unit, every
         # The first call sets the clock: what came before it (imports, reading) says nothing about what is left.
         self.first: tuple[float, int] | None = None
-        self.last = 0.0
+        self.last = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
