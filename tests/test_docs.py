@@ -1,0 +1,52 @@
+"""What the documentation says to type is typed."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Workspace
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "config/README.md"]
+# These run the tests themselves, so they are run by .ci/run.
+BY_CI = {"make test", "make test-system", "make lint"}
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language in all pages."""
+    return [body for page in PAGES for body in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)]
+
+
+def test_commands_run(finished: Workspace) -> None:
+    """All shell commands, block by block, in a clone where every config is the smallest one."""
+    small = (ROOT / "config/test.yaml").read_text()
+    for name in ("config", "paper"):
+        (finished.folder / f"config/{name}.yaml").write_text(small)
+    (finished.folder / ".venv").mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != "installed":
+            (finished.folder / ".venv" / entry.name).symlink_to(entry)
+    (finished.folder / ".venv/installed").touch()  # newer than what it is made from
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    finished.run("git", "init", "-q")
+    finished.run("git", "add", "-A")
+    finished.run("git", *identity, "commit", "-qm", "all")
+    ci = (ROOT / ".ci/run").read_text().splitlines()
+    found = blocks("sh")
+    assert found
+    for block in found:
+        commands = [line for line in block.splitlines() if line.strip()]
+        assert [command for command in commands if command in BY_CI and command not in ci] == []
+        script = "\n".join(command for command in commands if command not in BY_CI)
+        finished.run("bash", "-euo", "pipefail", "-c", script.replace("thesis-mnist", "thesis-test"))
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_examples_run(block: str, workspace: Workspace) -> None:
+    assert "clusters, converged" in workspace.run("python", "-c", block)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
