@@ -53,8 +53,12 @@ include: "rules/results.smk"
 
 
 onsuccess:
-    print("Done. The ledger: results/claims.tsv (`interneuron claims` prints it). The report: results/report.html")
+    print(
+        "Done. The ledger: results/claims.tsv (`interneuron claims` prints it). The report: results/report.html"
+    )
 
 
 onerror:
-    print("Stopped. What is finished is kept: the same command goes on from there. Logs of each job: logs/RULE/")
+    print(
+        "Stopped. What is finished is kept: the same command goes on from there. Logs of each job: logs/RULE/"
+    )

@@ -7,12 +7,12 @@ rule download:
         "data/raw/{dataset}/{file}",
     log:
         "logs/download/{dataset}/{file}.log",
-    params:
-        settings=PLAN.download,
     threads: 1
     resources:
         mem_mb=PLAN.memory(300),
         runtime=PLAN.runtime(30),
+    params:
+        settings=PLAN.download,
     script:
         "../scripts/download.py"
 
@@ -25,11 +25,11 @@ rule prepare:
         "data/prepared/{dataset}.safetensors",
     log:
         "logs/prepare/{dataset}.log",
-    params:
-        settings=PLAN.prepare,
     threads: 1
     resources:
         mem_mb=PLAN.memory(700),
         runtime=PLAN.runtime(10),
+    params:
+        settings=PLAN.prepare,
     script:
         "../scripts/prepare.py"

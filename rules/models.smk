@@ -12,11 +12,11 @@ rule train:
         "logs/train/{model}/{block}.log",
     benchmark:
         "logs/train/{model}/{block}.benchmark.jsonl"
-    params:
-        settings=PLAN.train,
     threads: 1
     resources:
         mem_mb=PLAN.memory(1200),
         runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.train,
     script:
         "../scripts/train.py"

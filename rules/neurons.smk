@@ -12,12 +12,12 @@ rule activations:
         "logs/activations/{study}/{block}.log",
     benchmark:
         "logs/activations/{study}/{block}.benchmark.jsonl"
-    params:
-        settings=PLAN.step("activations"),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1500),
         runtime=PLAN.runtime(15),
+    params:
+        settings=PLAN.step("activations"),
     script:
         "../scripts/activations.py"
 
@@ -33,12 +33,12 @@ rule ace:
         "logs/ace/{study}/{block}.log",
     benchmark:
         "logs/ace/{study}/{block}.benchmark.jsonl"
-    params:
-        settings=PLAN.step("ace"),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1200),
         runtime=PLAN.runtime(15),
+    params:
+        settings=PLAN.step("ace"),
     script:
         "../scripts/ace.py"
 
@@ -55,12 +55,12 @@ rule cluster:
         "logs/cluster/{study}/{block}.log",
     benchmark:
         "logs/cluster/{study}/{block}.benchmark.jsonl"
-    params:
-        settings=PLAN.step("cluster"),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1200),
         runtime=PLAN.runtime(120),
+    params:
+        settings=PLAN.step("cluster"),
     script:
         "../scripts/cluster.py"
 
@@ -80,11 +80,11 @@ rule lesion:
         "logs/lesion/{study}/{block}.log",
     benchmark:
         "logs/lesion/{study}/{block}.benchmark.jsonl"
-    params:
-        settings=PLAN.step("lesion"),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1200),
         runtime=PLAN.runtime(120),
+    params:
+        settings=PLAN.step("lesion"),
     script:
         "../scripts/lesion.py"

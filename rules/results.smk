@@ -17,12 +17,12 @@ rule evaluate:
         "results/studies/{study}/{block}/metrics.parquet",
     log:
         "logs/evaluate/{study}/{block}.log",
-    params:
-        settings=PLAN.step("evaluate"),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1000),
         runtime=PLAN.runtime(10),
+    params:
+        settings=PLAN.step("evaluate"),
     script:
         "../scripts/evaluate.py"
 
@@ -39,12 +39,12 @@ rule figures:
         ),
     log:
         "logs/figures/{study}/{figure}.log",
-    params:
-        settings=PLAN.figure,
     threads: 1
     resources:
         mem_mb=PLAN.memory(800),
         runtime=PLAN.runtime(10),
+    params:
+        settings=PLAN.figure,
     script:
         "../scripts/figures.py"
 
@@ -57,12 +57,12 @@ rule claims:
         "results/claims.tsv",
     log:
         "logs/claims/claims.log",
-    params:
-        settings=PLAN.claims,
     threads: 1
     resources:
         mem_mb=PLAN.memory(500),
         runtime=PLAN.runtime(5),
+    params:
+        settings=PLAN.claims,
     script:
         "../scripts/claims.py"
 
@@ -76,11 +76,11 @@ rule report:
         "results/report.html",
     log:
         "logs/report/report.log",
-    params:
-        settings=PLAN.report,
     threads: 1
     resources:
         mem_mb=PLAN.memory(500),
         runtime=PLAN.runtime(5),
+    params:
+        settings=PLAN.report,
     script:
         "../scripts/report.py"
