@@ -4,7 +4,6 @@ import csv
 import io
 import subprocess
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -193,7 +192,7 @@ def _number(value: str) -> str:
 
 
 def terminal(rows: list[Row], width: int) -> str:
-    """The ledger for a terminal of `width` characters: counts first, then a table a study."""
+    """The ledger for a terminal of `width` characters: counts first, then a table a study, a line a claim."""
     lines = [counted(rows)]
     for study in dict.fromkeys(row["study"] for row in rows):
         own = [row for row in rows if row["study"] == study]
@@ -211,18 +210,18 @@ def _share(row: Row) -> str:
 
 
 def _columns(head: list[str], rows: list[list[str]], width: int) -> list[str]:
-    """Rows in columns; the second column (what is stated) takes what is left of the width, in several lines."""
-    most = {0: 34, 2: 18, 3: 26}
+    """Rows of one line each; the second column (what is stated) is cut to what the others leave of the width."""
+    most = {0: 34, 2: 12, 3: 26}
     sizes = [min(max(len(row[i]) for row in [head, *rows]), most.get(i, width)) for i in range(len(head))]
-    room = max(20, width - sum(sizes) + sizes[1] - 2 * (len(head) - 1))
-    sizes[1] = min(sizes[1], room)
-    lines = []
-    for row in [head, ["-" * size for size in sizes], *rows]:
-        wrapped = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, sizes, strict=True)]
-        for part in range(max(map(len, wrapped))):
-            cells = (lines_[part] if part < len(lines_) else "" for lines_ in wrapped)
-            lines.append("  ".join(f"{cell:<{size}}" for cell, size in zip(cells, sizes, strict=True)).rstrip())
-    return lines
+    sizes[1] = min(sizes[1], max(20, width - sum(sizes) + sizes[1] - 2 * (len(head) - 1)))
+    return [
+        "  ".join(f"{_cut(cell, size):<{size}}" for cell, size in zip(row, sizes, strict=True)).rstrip()
+        for row in [head, ["-" * size for size in sizes], *rows]
+    ]
+
+
+def _cut(cell: str, size: int) -> str:
+    return cell if len(cell) <= size else cell[: size - 1] + "…"
 
 
 def table(rows: list[Row], papers: Mapping[str, str]) -> str:
