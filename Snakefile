@@ -21,7 +21,9 @@ container: "docker://python:3.11-slim"
 
 
 clear_stale_locks(Path(workflow.basedir))
-PLAN = Plan(config, Path(workflow.basedir))
+if "all" in map(str, workflow.output_settings.quiet or []):
+    os.environ["INTERNEURON_QUIET"] = "1"  # scripts inherit it
+PLAN = Plan(config, Path(workflow.basedir), " with ".join(map(os.path.relpath, workflow.configfiles)))
 
 
 wildcard_constraints:

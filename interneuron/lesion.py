@@ -72,25 +72,30 @@ def lesion(
 
 
 def random_sets(
-    counts: Mapping[str, int], sizes: Mapping[str, int], samples: int, stream: np.random.Generator
+    counts: Mapping[str, int], eligible: Mapping[str, NDArray[np.bool_]], samples: int, stream: np.random.Generator
 ) -> dict[str, Tensor]:
-    """Random sets with counts[layer] neurons of each layer: by layer, bool [samples, sizes[layer]].
+    """Random sets with counts[layer] neurons of each layer: by layer, bool [samples, units].
 
-    Every subset of a layer with that many neurons is equally likely, constant neurons included. Raises InputError for a
-    layer without a size and for more neurons than a layer has.
+    Every subset with that many of a layer's neurons for which eligible[layer] [units] is true is equally likely. Raises
+    InputError for a layer that `eligible` lacks and for more neurons than are eligible.
     """
     for name, count in counts.items():
-        if name not in sizes:
-            raise InputError(f"no layer {name!r} among {', '.join(sizes)}")
-        if not 0 <= count <= sizes[name]:
-            raise InputError(f"{count} neurons of layer {name!r} asked for, which has {sizes[name]}")
+        if name not in eligible:
+            raise InputError(f"no layer {name!r} among {', '.join(eligible)}")
+        if not 0 <= count <= eligible[name].sum():
+            raise InputError(
+                f"{count} neurons of layer {name!r} asked for, of which {eligible[name].sum()} are eligible"
+            )
     if samples < 1:
         raise InputError(f"samples is {samples}, and takes at least 1")
     sets = {}
     for name, count in counts.items():
-        mask = np.zeros((samples, sizes[name]), bool)
-        mask[:, :count] = True
-        sets[name] = torch.from_numpy(stream.permuted(mask, axis=1))
+        candidates = np.flatnonzero(eligible[name])
+        chosen = np.zeros((samples, len(candidates)), bool)
+        chosen[:, :count] = True
+        mask = np.zeros((samples, len(eligible[name])), bool)
+        mask[:, candidates] = stream.permuted(chosen, axis=1)
+        sets[name] = torch.from_numpy(mask)
     return sets
 
 
@@ -177,7 +182,7 @@ class Bench:
         self._means = {name: y[name].mean(0) for name in self.sizes}
         self._intact = y[list(self.sizes)[-1]]
         self._outcomes: dict[tuple[bytes, str], dict[str, float]] = {}
-        self._nulls: dict[tuple[tuple[int, ...], int], NDArray[np.float64]] = {}
+        self._nulls: dict[tuple[tuple[int, ...], bytes, int], NDArray[np.float64]] = {}
 
     def kinds(self, mask: NDArray[np.bool_]) -> dict[str, int]:
         """How many neurons are in a set: `neurons`, of them `hidden`, `inputs` and `pixels`."""
@@ -215,27 +220,29 @@ class Bench:
         """Accuracy under a lesion (zero ablation), on the images that the random sets are judged on."""
         return float(self._accuracies(self._judged, self._split(mask[None]))[0])
 
-    def null(self, mask: NDArray[np.bool_], samples: int) -> NDArray[np.float64]:
+    def null(self, mask: NDArray[np.bool_], eligible: NDArray[np.bool_], samples: int) -> NDArray[np.float64]:
         """Accuracies [samples] under random sets (zero ablation) of the same size and layer mix as a lesion.
 
-        The random neurons of a layer depend on the layer and their number alone.
+        They are drawn from the `eligible` neurons: a set that can hold no constant neuron is compared with sets that
+        can hold none. The random neurons of a layer depend on the layer, their number and the eligible ones alone.
         """
-        counts = tuple(self._counts(mask))
-        if (counts, samples) not in self._nulls:
+        counts, population = tuple(self._counts(mask)), eligible.tobytes()
+        if (counts, population, samples) not in self._nulls:
+            within = {name: eligible[a:b] for name, (a, b) in zip(self.sizes, pairwise(self._ends), strict=True)}
             masks: dict[str, Tensor] = {}
             for layer, (name, count) in enumerate(zip(self.sizes, counts, strict=True)):
                 if count or not layer:
                     stream = generator(*self.key, layer, count)
-                    masks |= random_sets({name: count}, self.sizes, samples, stream)
+                    masks |= random_sets({name: count}, within, samples, stream)
             if counts[0] or not counts[-1]:
-                self._nulls[counts, samples] = self._accuracies(self._judged, masks)
+                self._nulls[counts, population, samples] = self._accuracies(self._judged, masks)
             else:
                 # Without inputs, the images of the set's hidden neurons serve the whole set too.
                 masks["both.pixels"] = masks.pop(list(self.sizes)[-1])
                 both = self._accuracies(self._judged_twice, masks)
-                self._nulls[(*counts[:-1], 0), samples] = both[:, 0]
-                self._nulls[counts, samples] = both[:, 1]
-        return self._nulls[counts, samples]
+                self._nulls[(*counts[:-1], 0), population, samples] = both[:, 0]
+                self._nulls[counts, population, samples] = both[:, 1]
+        return self._nulls[counts, population, samples]
 
     def pictures(self, masks: Sequence[NDArray[np.bool_]], x: Tensor) -> NDArray[np.uint8]:
         """Images of x [n, inputs] as bytes, [1 + masks, n, pixels]: intact, then under each lesion (zero ablation)."""

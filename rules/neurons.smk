@@ -47,7 +47,7 @@ rule cluster:
     """Clusters of neurons: Spearman similarity, affinity propagation over a sweep of preferences, the plateau's labels."""
     input:
         activations="results/studies/{study}/{block}/activations.safetensors",
-        ace="results/studies/{study}/{block}/ace.safetensors",
+        ace=PLAN.effects,
     output:
         clusters="results/studies/{study}/{block}/clusters.parquet",
         sweep="results/studies/{study}/{block}/sweep.parquet",

@@ -14,7 +14,8 @@ def main(job):
 
     settings = job.params.settings
     alphas, digits, draws = settings["alphas"], settings["digits"], settings["draws"]
-    replicates, published = settings["replicates"], settings["published_draws"]
+    replicates = settings["replicates"]
+    published, published_classes = settings["published_draws"], settings["published_class_draws"]
     tensors, made = load_tensors(job.input.weights), metadata(job.input.weights)
     data = load_tensors(job.input.data, ["y", "split"])
     classes = metadata(job.input.data)["classes"]
@@ -64,7 +65,7 @@ def main(job):
             "error": effects.error,
             "baseline": effects.baseline,
             "published": causal.published_class_effects(
-                decoder, layers, generator(seed, "published classes"), latents, frequencies, published
+                decoder, layers, generator(seed, "published classes"), latents, frequencies, published_classes
             ),
         }
         out |= {f"seed{seed}.class.{name}": value for name, value in found.items()}
@@ -79,6 +80,7 @@ def main(job):
             "draws": draws,
             "replicates": replicates,
             "published_draws": published,
+            "published_class_draws": published_classes,
         },
     )
 

@@ -85,22 +85,29 @@ def summary(columns, alphas):
     )
 
 
-def main(job):
-    import numpy as np
-    import pandas as pd
-
-    settings = job.params.settings
-    about, about_effects = metadata(job.input.activations), metadata(job.input.ace)
-    alphas = about["alphas"]
+def effects_for(job, about):
+    """Metadata of the effects, which must be of the activations' layers, alphas and digits."""
+    about_effects = metadata(job.input.ace)
     if about["layers"][1:] != about_effects["layers"]:
         raise InputError(
             f"{job.input.ace} has the layers {about_effects['layers']}, "
             f"and {job.input.activations} {about['layers'][1:]} after its input"
         )
-    missing = [alpha for alpha in alphas if alpha not in about_effects["alphas"]]
+    missing = [alpha for alpha in about["alphas"] if alpha not in about_effects["alphas"]]
     missing += [digit for digit in about["digits"] if digit not in about_effects["digits"]]
-    if missing and any(entry["reading"] == "B" for entry in settings["readings"]):
+    if missing:
         raise InputError(f"{job.input.ace} lacks {missing} of the activations' alphas and digits; reading B takes all")
+    return about_effects
+
+
+def main(job):
+    import numpy as np
+    import pandas as pd
+
+    settings = job.params.settings
+    about = metadata(job.input.activations)
+    alphas = about["alphas"]
+    about_effects = effects_for(job, about) if any(entry["reading"] == "B" for entry in settings["readings"]) else {}
     names = [f"{layer}:{index}" for layer, size in about["layers"] for index in range(size)]
     groups = [
         (seed, digit, latent)

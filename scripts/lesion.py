@@ -7,17 +7,18 @@ from interneuron.workflow.script import Progress, log, step
 CLUSTERING = ["seed", "digit", "latent", "alpha", "reading", "draws"]
 NULL = [*CLUSTERING, "set", "scope", "ablation", "sample", "accuracy"]
 SCOPES = ("all", "hidden")
+COMPARED = ("null_accuracy", "null_mean", "null_sd", "z", "p")
 
 
 def clusterings(table, neurons, seed, digit, latent):
-    """By (alpha, reading, draws): cluster number of every neuron, -1 for those without one. Converged ones only."""
+    """By (alpha, reading, draws): cluster number of every neuron, -1 for those without one; None: not converged."""
     import numpy as np
 
     some = table[(table["seed"] == seed) & (table["digit"] == digit) & (table["latent"] == latent)]
-    found, unconverged = {}, 0
+    found = {}
     for (alpha, reading, draws), rows in some.groupby(["alpha", "reading", "draws"], sort=True):
         if not rows["converged"].all():
-            unconverged += 1
+            found[float(alpha), str(reading), int(draws)] = None
             continue
         unknown = sorted(set(rows["neuron"]) - set(neurons))
         if unknown:
@@ -25,7 +26,7 @@ def clusterings(table, neurons, seed, digit, latent):
         labels = np.full(len(neurons), -1)
         labels[[neurons[name] for name in rows["neuron"]]] = rows["cluster"]
         found[float(alpha), str(reading), int(draws)] = labels
-    return found, unconverged
+    return found
 
 
 def partner(found, alpha, draws):
@@ -41,8 +42,9 @@ class Writer:
         self.bench, self.common, self.null_sets = bench, common, null_sets
         self.lesions, self.null = lesions, null
 
-    def write(self, name, key, mask, cluster=-1, scopes=SCOPES, ablations=("zero",), compare=False):
-        from interneuron.lesion import compare as compare_with_null
+    def write(self, name, key, mask, cluster=-1, scopes=SCOPES, ablations=("zero",), eligible=None):
+        """A row a scope and ablation; with `eligible` neurons, compared with random sets of them."""
+        from interneuron.lesion import compare
 
         alpha, reading, draws = key
         for scope in scopes:
@@ -52,19 +54,24 @@ class Writer:
                 outcome = self.bench.outcomes([lesioned], "zero" if ablation == "none" else ablation)[0]
                 row = self.common | {"alpha": alpha, "reading": reading, "draws": draws, "set": name, "scope": scope}
                 row["ablation"] = ablation
-                compared = [float("nan")] * 4
-                if compare and ablation == "zero" and lesioned.any():
-                    null = self.bench.null(lesioned, self.null_sets)
-                    compared = compare_with_null(self.bench.null_accuracy(lesioned), null)
-                    self.null.extend(
-                        {**row, "sample": sample, "accuracy": accuracy} for sample, accuracy in enumerate(null)
-                    )
+                compared = [float("nan")] * 5
+                if eligible is not None and ablation == "zero":
+                    observed = self.bench.null_accuracy(lesioned)
+                    compared[0] = observed
+                    if lesioned.any():
+                        null = self.bench.null(lesioned, eligible, self.null_sets)
+                        compared[1:] = compare(observed, null)
+                        self.null.extend(
+                            {**row, "sample": sample, "accuracy": accuracy} for sample, accuracy in enumerate(null)
+                        )
+                    else:
+                        compared[3:] = 0.0, 1.0  # nothing is silenced, so nothing is harmed
                 self.lesions.append(
                     row
                     | {"cluster": cluster, "converged": True, "images": self.bench.images}
                     | kinds
                     | outcome
-                    | dict(zip(("null_mean", "null_sd", "z", "p"), compared, strict=True))
+                    | dict(zip(COMPARED, compared, strict=True))
                 )
 
 
@@ -107,7 +114,7 @@ def main(job):
                     image,
                     (seed, "null", digit, latent),
                 )
-                found, unconverged = clusterings(table, neurons, seed, digit, latent)
+                found = clusterings(table, neurons, seed, digit, latent)
                 first = len(lesions)
                 writer = Writer(
                     bench,
@@ -120,7 +127,7 @@ def main(job):
                 for alpha in alphas:
                     important = {}
                     for key, labels in found.items():
-                        if key[0] == alpha and labels.max() >= 0:
+                        if key[0] == alpha and labels is not None and labels.max() >= 0:
                             masks = [labels == cluster for cluster in range(labels.max() + 1)]
                             # All together is faster than one by one; `write` finds them done.
                             bench.outcomes(masks + [mask & bench.hidden for mask in masks], "zero")
@@ -129,22 +136,25 @@ def main(job):
                             worst = bench.worst(masks)
                             important[key] = masks[worst]
                             writer.write(
-                                "important", key, masks[worst], worst, ablations=("zero", "mean"), compare=True
+                                "important", key, masks[worst], worst, ablations=("zero", "mean"), eligible=labels >= 0
                             )
                     for key, mask in important.items():
-                        other = partner(important, alpha, key[2]) if key[1] != "activation" else None
-                        if other is not None:
+                        other = partner(found, alpha, key[2]) if key[1] != "activation" else None
+                        if other in important:
                             both = mask & important[other]
-                            writer.write("critical", key, both, ablations=("zero", "mean"), compare=True)
+                            eligible = (found[key] >= 0) & (found[other] >= 0)
+                            writer.write("critical", key, both, ablations=("zero", "mean"), eligible=eligible)
                     done += 1
                     progress(done, total)
                 if seed == about["seeds"][0] and latent == about["latents"][str(seed)][0]:
                     one = x[:, 0]
-                    for alpha, reading, count in found:
-                        if count == max(key[2] for key in found if key[:2] == (alpha, reading)):
+                    converged = [key for key, labels in found.items() if labels is not None]
+                    for alpha, reading, count in converged:
+                        if count == max(key[2] for key in converged if key[:2] == (alpha, reading)):
                             labels = found[alpha, reading, count]
                             name = f"digit{digit}.alpha{alphas.index(alpha)}.{reading}"
                             examples[name] = bench.pictures([labels == c for c in range(labels.max() + 1)], one)
+                unconverged = sum(labels is None for labels in found.values())
                 say(pd.DataFrame(lesions[first:]), unconverged, settings["fail_below"])
     save_table(job.output.lesions, ordered(pd.DataFrame(lesions)))
     save_table(job.output.null, pd.DataFrame(null, columns=NULL).astype(TYPES | {"sample": "int64", "accuracy": float}))
@@ -168,7 +178,7 @@ TYPES = {"seed": "int64", "digit": "int64", "latent": "int64", "alpha": float, "
 def ordered(frame):
     """The table's columns in the order of docs/files.md."""
     kinds = ["neurons", "hidden", "inputs", "pixels"]
-    outcome = ["accuracy", "taken_for", "mse", "ssim", "null_mean", "null_sd", "z", "p"]
+    outcome = ["accuracy", "taken_for", "mse", "ssim", *COMPARED]
     return frame[[*CLUSTERING, "set", "cluster", "scope", "ablation", *kinds, "converged", "images", *outcome]]
 
 

@@ -156,20 +156,25 @@ def test_bad_lesions(masks, values, sentence):
         lesion(make_network(), torch.zeros(3, 5), {"relu1": torch.zeros(1, 6, dtype=torch.bool)}, rows=0)
 
 
-@given(seed=st.integers(0, 1000), counts=st.tuples(st.integers(0, 6), st.integers(0, 7)))
-def test_random_sets_have_the_layer_mix(seed, counts):
-    wanted = dict(zip(("relu1", "relu2"), counts, strict=True))
-    sets = random_sets(wanted, SIZES, 11, np.random.default_rng(seed))
-    again = random_sets(wanted, SIZES, 11, np.random.default_rng(seed))
+ALL = {name: np.ones(size, bool) for name, size in SIZES.items()}
+
+
+@given(seed=st.integers(0, 1000), shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_random_sets_have_the_layer_mix(seed, shares):
+    eligible = {name: np.random.default_rng(seed).random(size) < 0.7 for name, size in SIZES.items()}
+    wanted = {name: int(share * eligible[name].sum()) for name, share in zip(("relu1", "relu2"), shares, strict=True)}
+    sets = random_sets(wanted, eligible, 11, np.random.default_rng(seed))
+    again = random_sets(wanted, eligible, 11, np.random.default_rng(seed))
     for name, count in wanted.items():
         assert sets[name].shape == (11, SIZES[name])
         assert sets[name].dtype == torch.bool
         assert (sets[name].sum(1) == count).all()
+        assert not sets[name][:, ~eligible[name]].any()
         assert torch.equal(sets[name], again[name])
 
 
 def test_random_sets_are_uniform():
-    mask = random_sets({"relu1": 2}, SIZES, 30000, np.random.default_rng(0))["relu1"]
+    mask = random_sets({"relu1": 2}, ALL, 30000, np.random.default_rng(0))["relu1"]
     pairs = np.bincount([int(p @ (2 ** np.arange(6))) for p in mask.numpy()], minlength=64)
     pairs = pairs[pairs > 0]
     assert len(pairs) == 15
@@ -182,7 +187,7 @@ def test_random_sets_are_uniform():
 )
 def test_bad_random_sets(counts, samples, sentence):
     with pytest.raises(InputError, match=sentence):
-        random_sets(counts, SIZES, samples, np.random.default_rng(0))
+        random_sets(counts, ALL, samples, np.random.default_rng(0))
 
 
 def test_compare():
@@ -377,7 +382,7 @@ def test_lesion_script_columns(lesioned):
         "images",
         "taken_for",
     ]
-    real = ["alpha", "accuracy", "mse", "ssim", "null_mean", "null_sd", "z", "p"]
+    real = ["alpha", "accuracy", "mse", "ssim", "null_accuracy", "null_mean", "null_sd", "z", "p"]
     assert set(frame) == {*whole, *real, "reading", "set", "scope", "ablation", "converged"}
     assert all(frame[name].dtype == np.int64 for name in whole)
     assert all(frame[name].dtype == np.float64 for name in real)
@@ -477,7 +482,7 @@ def test_sets_that_are_written(lesioned):
         intact = frame[(frame["set"] == "intact") & (frame["seed"] == row["seed"]) & (frame["latent"] == row["latent"])]
         assert row["accuracy"] == intact["accuracy"].iloc[0]
         assert row["mse"] == pytest.approx(0, abs=1e-12)
-        assert np.isnan(row["p"])
+        assert row["ablation"] == "mean" or row["p"] == 1
 
 
 def test_null_is_of_the_same_size_and_compared(lesioned):
@@ -485,7 +490,9 @@ def test_null_is_of_the_same_size_and_compared(lesioned):
     compared = frame[
         frame["set"].isin(["important", "critical"]) & (frame["ablation"] == "zero") & (frame["neurons"] > 0)
     ]
-    assert frame.drop(compared.index)["p"].isna().all()
+    empty = frame["set"].isin(["important", "critical"]) & (frame["ablation"] == "zero") & (frame["neurons"] == 0)
+    assert set(zip(frame[empty]["z"], frame[empty]["p"], strict=True)) <= {(0.0, 1.0)}
+    assert frame.drop(compared.index)[~empty]["p"].isna().all()
     key = ["seed", "digit", "latent", "alpha", "reading", "draws", "set", "scope", "ablation"]
     groups = dict(list(null.groupby(key)))
     assert set(groups) == set(compared[key].itertuples(index=False, name=None))
@@ -494,6 +501,7 @@ def test_null_is_of_the_same_size_and_compared(lesioned):
         assert list(some["sample"]) == list(range(12))
         assert row["null_mean"] == pytest.approx(some["accuracy"].mean())
         assert row["null_sd"] == pytest.approx(some["accuracy"].std(ddof=1), abs=1e-12)
+        assert row["p"] == pytest.approx((1 + (some["accuracy"] <= row["null_accuracy"] + 1e-12).sum()) / 13)
         assert 1 / 13 <= row["p"] <= 1
         assert set((some["accuracy"] * 15).round(6) % 1) == {0}
     assert null["accuracy"].nunique() > 3
@@ -546,13 +554,14 @@ def test_null_shared_between_scopes_is_that_of_each(seed, inputs):
         return Bench(network, judge, layers, x, x, 1, (2, 2), (seed, "null"))
 
     together = bench()
-    whole, hidden = together.null(mask, 9), together.null(mask & together.hidden, 9)
-    np.testing.assert_array_equal(hidden, bench().null(mask & together.hidden, 9))
+    every = np.ones(22, bool)
+    whole, hidden = together.null(mask, every, 9), together.null(mask & together.hidden, every, 9)
+    np.testing.assert_array_equal(hidden, bench().null(mask & together.hidden, every, 9))
     counts = dict(zip(SIZES, together._counts(mask), strict=True))
     sets = {}
     for layer, (name, count) in enumerate(counts.items()):
         stream = generator(seed, "null", layer, count)
-        sets |= random_sets({name: count}, SIZES, 9, stream)
+        sets |= random_sets({name: count}, ALL, 9, stream)
     y = one_at_a_time(network, x, sets)
     np.testing.assert_array_equal(whole, (judge(y.flatten(0, 1)).argmax(-1).view(9, 20) == 1).double().mean(1))
 

@@ -323,7 +323,12 @@ class Ace(Entry):
     replicates: Annotated[int, Field(ge=2)] = Field(
         default=8, description="Independent scramblings of the draws: their spread is the standard error."
     )
-    published_draws: Count = Field(default=3, description="Fresh draws an alpha in the estimate of the published code.")
+    published_draws: Count = Field(
+        default=2, description="Fresh draws an alpha in the published code's estimate of a latent's effects."
+    )
+    published_class_draws: Count = Field(
+        default=3, description="Fresh draws in the published code's estimate of a class's effects."
+    )
 
 
 class Reading(Entry):

@@ -1,6 +1,5 @@
 """What the rules ask of the config: which files a job reads, its one dict of params, its memory and time."""
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -13,18 +12,29 @@ from interneuron.workflow import config as entries
 from interneuron.workflow.fingerprint import Fingerprints
 from interneuron.workflow.ledger import code_of
 
-BLOCK_FILES = ("ace", "clusters", "lesioned", "lesions", "metrics", "null", "sweep")
-SUFFIX = {"ace": "safetensors", "activations": "safetensors", "lesioned": "safetensors"}
+SUFFIX = {"ace": "safetensors", "lesioned": "safetensors"}
+# What a figure reads beside the training of the study's model.
+FIGURE_FILES = {
+    "traversal": ["ace"],
+    "effects": ["ace"],
+    "classes": ["ace"],
+    "published": ["ace"],
+    "kl": [],
+    "preference": ["sweep"],
+    "clusters": ["sweep"],
+    "layers": ["clusters"],
+    "lesions": ["ace", "lesions", "lesioned"],
+    "sizes": ["lesions"],
+    "null": ["lesions", "null"],
+}
 
 
 class Plan:
     """The config, resolved for the rules: every public method is an input, params or resources function of a rule."""
 
-    def __init__(self, config: dict[str, Any], root: Path) -> None:
-        if {"--quiet", "-q"} & set(sys.argv):
-            os.environ["INTERNEURON_QUIET"] = "1"  # scripts inherit it
+    def __init__(self, config: dict[str, Any], root: Path, where: str) -> None:
         try:
-            self.project = entries.project(config, root)
+            self.project = entries.project(config, root, where)
         except InputError as error:
             sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile
         self.code = Fingerprints(root)
@@ -85,6 +95,12 @@ class Plan:
         assert judge is not None  # the config is refused where lesions have no judge
         return f"results/models/{judge}/{self.blocks(self.project.models[judge])[0]}"
 
+    def effects(self, wildcards: Any) -> str | list[str]:
+        """The effects, if the clusters of some reading are made of them."""
+        cluster = self.project.studies[wildcards.study].cluster
+        needed = cluster is not None and any(reading.reading == "B" for reading in cluster.readings)
+        return f"results/studies/{wildcards.study}/{wildcards.block}/ace.safetensors" if needed else []
+
     def judge(self, wildcards: Any) -> str:
         return f"{self._judge_folder(wildcards.study)}/weights.safetensors"
 
@@ -108,11 +124,14 @@ class Plan:
         training = [
             f"results/models/{study.model}/{b}/training.parquet" for b in self.blocks(self._model_of(wildcards.study))
         ]
-        return {"training": training} | {step: self._study_files(wildcards.study, step) for step in BLOCK_FILES}
+        steps = FIGURE_FILES[Path(wildcards.figure).stem]
+        return {"training": training} | {step: self._study_files(wildcards.study, step) for step in steps}
 
     def figure(self, wildcards: Any) -> dict[str, Any]:
         study = self.project.studies[wildcards.study]
         settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem, "code": self.code.of("figures")}
+        if study.activations is not None:
+            settings["digit"] = study.activations.digits[0]
         if study.evaluate is not None:
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
