@@ -2,30 +2,30 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help install run paper ledger test test-system lint lock clean
+.PHONY: help install run paper ledger test test-system lint bench lock clean
 
 # The first of these that starts is used, or PYTHON=/path/to/python.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
-# TORCH=cuda installs the build of torch that uses an NVIDIA GPU (2.7 GB); the default is the CPU build (0.2 GB).
-TORCH ?= cpu
 # QUIET=1: only errors and the ledger.
 QUIET ?=
 STUDY ?=
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
+# Where pip's index lacks the CPU build of torch that is pinned, its own index is asked too.
+CPU_INDEX = index=; $(BIN)/python -m pip index versions torch 2>/dev/null \
+	| grep -F "$$(sed -n 's/^torch==//p' requirements.lock)+cpu" >/dev/null || index="--extra-index-url $(CPU_WHEELS)"
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake $(if $(QUIET),--quiet all)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' Makefile
 
 install: .venv/installed ## make .venv and install what requirements.lock pins
 
 .venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 was found on PATH: install one, or say make PYTHON=/path/to/python"; exit 1; }
 	@echo "Installing into .venv (about 1.6 GB; some minutes the first time)"
-	$(PYTHON) -m venv .venv
-	index=; torch=$$(sed -n 's/^torch==//p' requirements.lock); \
-	if [ "$(TORCH)" = cpu ] && ! $(BIN)/python -m pip index versions torch 2>/dev/null | grep -qF "$$torch+cpu"; then index="--extra-index-url $(CPU_WHEELS)"; fi; \
+	"$(PYTHON)" -m venv .venv
+	$(CPU_INDEX); \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$index -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
@@ -57,11 +57,17 @@ lint: install ## ruff, snakefmt, snakemake --lint, mypy, generated documentation
 	$(BIN)/mypy
 	$(BIN)/interneuron docs --check
 
+bench: install ## speed beside other libraries, as ratios in one run
+	for benchmark in benchmarks/*.py; do echo "--- $$benchmark"; $(BIN)/python $$benchmark; done
+
 lock: install ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
-	printf "torch==2.13.0+cpu\ntorchvision==0.28.0\n" > .venv/cpu.txt
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --python-version 3.11 --constraint .venv/cpu.txt $(LOCK_ARGUMENTS) \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header | sed 's/+cpu$$//' > requirements.lock
+	sed -nE 's/^torch==.*/&+cpu/p; /^torchvision==/p' requirements.lock > .venv/cpu.txt
+	$(CPU_INDEX); \
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --python-version 3.11 --constraint .venv/cpu.txt \
+	  $$index --index-strategy unsafe-best-match \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header | sed 's/+cpu$$//' > .venv/requirements.lock
+	mv .venv/requirements.lock requirements.lock
 
 clean: ## remove what was computed (data/raw stays)
 	rm -rf results data/prepared logs .snakemake

@@ -16,13 +16,13 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
-# Only `--sdm apptainer` uses it: the packages are those of requirements.lock.
+# `snakemake --lint` asks for an environment; jobs run in the one that snakemake runs in.
 container: "docker://python:3.11-slim"
 
 
 clear_stale_locks(Path(workflow.basedir))
 if "all" in map(str, workflow.output_settings.quiet or []):
-    os.environ["INTERNEURON_QUIET"] = "1"  # scripts inherit it
+    os.environ.update(INTERNEURON_QUIET="1")  # scripts inherit it
 PLAN = Plan(config, Path(workflow.basedir), " with ".join(map(os.path.relpath, workflow.configfiles)))
 
 
@@ -55,9 +55,10 @@ include: "rules/results.smk"
 
 
 onsuccess:
-    print(
-        "Done. The ledger: results/claims.tsv (`interneuron claims` prints it). The report: results/report.html"
-    )
+    if Path("results/report.html").is_file():
+        print(
+            "Done. The ledger: results/claims.tsv (`interneuron claims` prints it). The report: results/report.html"
+        )
 
 
 onerror:

@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="threads of ours, each timed")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved repetitions")
     parser.add_argument("--damping", type=float, default=0.9)
-    parser.add_argument("--convergence", type=int, default=15)
+    parser.add_argument("--convergence", type=int, default=50)
     parser.add_argument("--preferences", type=int, default=16, help="length of the sweep at the first size (0: none)")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -9,27 +9,11 @@ in turn in one process; the figures are medians.
 import argparse
 import os
 import time
-from collections import OrderedDict
-from itertools import pairwise
 from statistics import median
 
-SIZES = [20, 128, 256, 512, 784]
+from effects import SIZES, decoder
+
 LAYERS = ["relu1", "relu2", "relu3"]
-
-
-def decoder():
-    import torch
-    from torch import nn
-
-    stream = torch.Generator().manual_seed(0)
-    modules = OrderedDict()
-    for i, (inputs, outputs) in enumerate(pairwise(SIZES), 1):
-        linear = nn.Linear(inputs, outputs)
-        nn.init.kaiming_normal_(linear.weight, generator=stream)
-        nn.init.normal_(linear.bias, std=0.1, generator=stream)
-        modules[f"linear{i}"] = linear
-        modules["sigmoid" if i == 4 else f"relu{i}"] = nn.Sigmoid() if i == 4 else nn.ReLU()
-    return nn.Sequential(modules).requires_grad_(False)
 
 
 def main():

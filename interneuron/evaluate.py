@@ -95,10 +95,14 @@ def latents(
     `effect_min`, `effect_max`, `effect_range` over pixels and alphas; `effect_error`: root mean square standard
     error; `move`: largest root mean square difference over the pixels between the mean images at two alphas;
     `effect_order`: mean correlation of the maps at neighbouring alphas (1: they change smoothly, 0: no order);
-    `effect_like_image`: correlation of the map at an alpha with the mean image at it, mean over the alphas;
-    `rotation`, `shrinking`: |Spearman correlation| of the mean image's angle and size (`moments`) with alpha;
-    `turn`: range of the angle, degrees; `scaling`: least over greatest size. `published_*`: the same of the effect
-    as published; `published_noise`: root mean square of its difference to `effect`.
+    `effect_like_image`: correlation of the positive part of the map at an alpha with the mean image at it, mean over
+    the alphas; `rotation`, `shrinking`: |Spearman correlation| of the mean image's angle and size (`moments`) with
+    alpha; `turn`: range of the angle, degrees; `scaling`: least over greatest size. Between the least alpha and the
+    greatest: `end_turn`, the absolute difference of the angle, degrees; `end_shrinking`, 1 minus the smaller over the
+    larger size; `clockwise_as_smaller`, 1 if the image turns clockwise, as seen, on the way from the larger one to the
+    smaller (the angle, anticlockwise with y upwards, falls), else 0: the same if alpha's sign is turned round; NaN if
+    one of them does not change. `published_*`: the same of the effect as published; `published_noise`: root mean
+    square of its difference to `effect`.
 
     Shapes: effect, error, published [latents, alphas, pixels], baseline [latents, pixels]: the mean image at an
     alpha is baseline + effect. Raises InputError for other shapes.
@@ -115,6 +119,8 @@ def latents(
         e, f = (np.asarray(a[i], np.float64) for a in (effect, published))
         images = np.clip(baseline[i] + e, 0, None)
         angle, size = moments(images.reshape(-1, height, width))
+        ends = [int(np.argmin(alphas)), int(np.argmax(alphas))]
+        turned, grown = np.diff(angle[ends])[0], np.diff(size[ends])[0]
         squares = ((e[:, None] - e[None]) ** 2).mean(-1)
         row = {
             "latent": i,
@@ -125,12 +131,17 @@ def latents(
             "turn": float(np.degrees(np.ptp(angle))),
             "shrinking": abs(rank_correlation(size, alphas)),
             "scaling": size.min() / size.max(),
+            "end_turn": float(np.degrees(abs(turned))),
+            "end_shrinking": 1 - size[ends].min() / size[ends].max(),
+            "clockwise_as_smaller": float(turned * grown > 0) if turned * grown else np.nan,
             "published_noise": _rms(f - e),
         }
         for name, map_ in (("effect", e), ("published", f)):
             row[f"{name}_min"], row[f"{name}_max"] = map_.min(), map_.max()
             row[f"{name}_order"] = _mean(_correlation(a, b) for a, b in pairwise(map_))
-            row[f"{name}_like_image"] = _mean(_correlation(a, b) for a, b in zip(map_, images, strict=True))
+            row[f"{name}_like_image"] = _mean(
+                _correlation(np.clip(a, 0, None), b) for a, b in zip(map_, images, strict=True)
+            )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -140,14 +151,17 @@ def roles(latents: pd.DataFrame, active_above: float, moves_above: float) -> dic
 
     `moving_latents`: latents whose `move` is above `moves_above`; `roles_split`: 1 if of the active ones (KL above
     `active_above`) the one that turns the image most is not the one that scales it most (NaN with fewer than two);
-    `collapsed_*`: of the others, the largest effects and the mean order and likeness (NaN if there are none).
+    of the others, NaN if there are none: `collapsed_effect_max`, the largest |effect| of any of them;
+    `collapsed_published_max_median`, the median over them of each one's largest |effect| as published;
+    `collapsed_*_order`, `collapsed_*_like_image`, the mean order and likeness.
     """
     active, collapsed = latents[latents["kl"] > active_above], latents[latents["kl"] <= active_above]
     split = float(active["turn"].idxmax() != active["scaling"].idxmin()) if len(active) > 1 else np.nan
     result = {"moving_latents": float((latents["move"] > moves_above).sum()), "roles_split": split}
-    for name in ("effect", "published"):
-        extremes = collapsed[[f"{name}_min", f"{name}_max"]].to_numpy(float)
-        result[f"collapsed_{name}_max"] = float(np.abs(extremes).max()) if len(collapsed) else np.nan
+    greatest = {name: collapsed[[f"{name}_min", f"{name}_max"]].abs().max(axis=1) for name in ("effect", "published")}
+    result["collapsed_effect_max"] = float(greatest["effect"].max())
+    result["collapsed_published_max_median"] = float(greatest["published"].median())
+    for name in greatest:
         for what in ("order", "like_image"):
             result[f"collapsed_{name}_{what}"] = float(collapsed[f"{name}_{what}"].mean())
     return result
@@ -209,6 +223,32 @@ def classes(
     }
 
 
+def centred_ranks_equal(activations: NDArray[np.floating]) -> float:
+    """Share of the neurons whose ranks over the draws, ties included, stay at every alpha when a constant a neuron is
+    subtracted: its mean over alphas and draws, the baseline of the thesis's average causal effect.
+
+    Each difference is a sum of two float64 without rounding (TwoSum; Knuth, The Art of Computer Programming 2, section
+    4.2.2): rounded to one, values much closer to each other than to the baseline would become equal. Shape: [alphas,
+    draws, neurons], float32 or float64. Raises InputError for other shapes.
+    """
+    x = np.asarray(activations)
+    if x.ndim != 3 or not x.size:
+        raise InputError(f"centred_ranks_equal: activations of shape {x.shape}; it takes [alphas, draws, neurons]")
+    baseline = x.mean((0, 1), dtype=np.float64)[:, None]
+    equal = np.isfinite(baseline[:, 0])
+    for values in x:
+        # Ranks stay if the sorted values, centred, rise where they rose and fall nowhere.
+        ordered = np.sort(values.T, axis=1).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            high = ordered - baseline
+            part = high - ordered
+            low = (ordered - (high - part)) - (baseline + part)
+            step, rest, rose = (np.diff(a, axis=1) for a in (high, low, ordered))
+        step = np.where(step == 0, rest, step)
+        equal &= ((step > 0) == (rose > 0)).all(1) & (step >= 0).all(1)
+    return float(equal.mean())
+
+
 def adjusted_rand(a: ArrayLike, b: ArrayLike) -> float:
     """Adjusted Rand index of two labellings (Hubert and Arabie 1985, eq. 5): 1 for the same partition, 0 expected by
     chance. Raises InputError if they differ in length or are empty."""
@@ -232,7 +272,8 @@ def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
     """Metrics of every clustering, a row each, from the tables clusters and sweep.
 
     `converged`; `clusters`, `largest`, `smallest` (neurons); `constant`: neurons set apart; `preference`;
-    `plateau_points`: swept preferences on the chosen plateau; `median_converged`, `clusters_at_median`: at
+    `plateau_points`: swept preferences on the chosen plateau, 0 if there is none; `plateau_cut_off`: 1 if it reaches
+    the last preference of the sweep, so that its end is unknown; `median_converged`, `clusters_at_median`: at
     scikit-learn's default preference; `silhouette_clusters`: clusters where the mean silhouette is best. Where a
     run did not converge its numbers are NaN.
     """
@@ -260,6 +301,7 @@ def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
                 "constant": float(run["constant"]),
                 "preference": float(run["preference"]),
                 "plateau_points": float(runs["plateau"].sum()),
+                "plateau_cut_off": float(runs.sort_values("preference")["plateau"].iloc[0]),
                 "median_converged": float(median["converged"].iloc[0]) if len(median) else np.nan,
                 "clusters_at_median": float(median["clusters"].iloc[0]) if at_median else np.nan,
                 "silhouette_clusters": float(silhouette["clusters"].iloc[-1]) if len(silhouette) else np.nan,
@@ -268,35 +310,51 @@ def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cluster_lesions(lesions: pd.DataFrame, clusterings: pd.DataFrame, fail_below: float) -> pd.DataFrame:
+def null_fails(null: pd.DataFrame, fail_below: float) -> "pd.Series[float]":
+    """Share of the random sets that lose the digit as well (accuracy below `fail_below`), indexed by clustering, set,
+    scope and ablation. `null` has the columns of null.parquet."""
+    fails = null.assign(fails=(null["accuracy"] < fail_below).astype(float))
+    return fails.groupby([*_CLUSTERING, "set", *_LESION])["fails"].mean()
+
+
+def cluster_lesions(
+    lesions: pd.DataFrame, clusterings: pd.DataFrame, null: pd.DataFrame, fail_below: float
+) -> pd.DataFrame:
     """Metrics of the lesions of single clusters, a row a clustering, scope and ablation; NaN where it did not converge.
 
     `failing_clusters`: clusters without which the accuracy is below `fail_below`; `lowest_accuracy`; `gap`: second
     lowest minus lowest; `important_neurons`, `important_hidden`, `important_accuracy`, `important_z`, `important_p`: of
-    the cluster whose lesion hurts most; `important_fails`: 1 if its accuracy is below `fail_below`; `taken_for`: the
-    class that its images are mostly taken for when wrong (NaN if none is).
+    the cluster whose lesion hurts most; `important_p_adjusted`: min(1, K p), as it is the worst of K clusters
+    (Bonferroni); `important_fails`: 1 if its accuracy is below `fail_below`; `important_null_fails`: share of its
+    random sets whose accuracy is; `taken_for`: the class that its images are mostly taken for when wrong (NaN if it
+    does not fail). An empty set has p = 1.
     """
     counted = lesions[lesions["converged"].astype(bool)]
+    single = counted[counted["set"] == "cluster"]
+    compared = single.groupby(_CLUSTERING)["cluster"].nunique().to_dict()
+    random = null_fails(null, fail_below).to_dict()
     rows: dict[Any, dict[str, float]] = {}
-    for key, part in _groups(counted[counted["set"] == "cluster"], _CLUSTERING + _LESION).items():
+    for key, part in _groups(single, _CLUSTERING + _LESION).items():
         accuracy = np.sort(part["accuracy"].to_numpy(float))
         rows[key] = {"failing_clusters": float((accuracy < fail_below).sum()), "lowest_accuracy": accuracy[0]}
         rows[key]["gap"] = accuracy[1] - accuracy[0] if len(accuracy) > 1 else np.nan
     for key, part in _groups(counted[counted["set"] == "important"], _CLUSTERING + _LESION).items():
-        lesion = part.iloc[0]
-        taken_for = float(lesion["taken_for"]) if lesion["taken_for"] >= 0 else np.nan
-        rows[key] = rows.get(key, {}) | _lesion("important", lesion, fail_below) | {"taken_for": taken_for}
-    metrics = ["failing_clusters", "lowest_accuracy", "gap", *_lesion_metrics("important"), "taken_for"]
-    return _complete(clusterings, rows, metrics)
+        result = _lesion("important", key, part.iloc[0], random, fail_below)
+        result["important_p_adjusted"] = float(np.minimum(1, compared.get(key[:6], np.nan) * result["important_p"]))
+        wrong = result["important_fails"] and part["taken_for"].iloc[0] >= 0
+        result["taken_for"] = float(part["taken_for"].iloc[0]) if wrong else np.nan
+        rows[key] = rows.get(key, {}) | result
+    metrics = ["failing_clusters", "lowest_accuracy", "gap", *_lesion_metrics("important")]
+    return _complete(clusterings, rows, [*metrics, "important_p_adjusted", "taken_for"])
 
 
 def pairs(clusters: pd.DataFrame) -> pd.DataFrame:
     """How the clusters of each reading of the effects compare with those of the activations at the same alpha.
 
     A row a reading and number of draws, compared with the activations of the same draws (or, where there are none, of
-    the most): `ari`, the adjusted Rand index over the neurons that both cluster; `identical`: 1 if the partitions,
-    constant neurons included, are the same; `clusters_difference`: clusters of the activations minus those of the
-    effects. NaN unless both converged.
+    the most): `ari`, the adjusted Rand index over the neurons that both cluster (constant ones are in no cluster);
+    `identical`: 1 if the partitions of those are the same; `clusters_difference`: clusters of the activations minus
+    those of the effects. NaN unless both converged.
     """
     groups = _groups(clusters)
     rows = []
@@ -313,23 +371,29 @@ def pairs(clusters: pd.DataFrame) -> pd.DataFrame:
         if part["converged"].all() and other["converged"].all():
             a, b = part.set_index("neuron")["cluster"].align(other.set_index("neuron")["cluster"], join="inner")
             both = (a >= 0) & (b >= 0)
-            row["ari"] = adjusted_rand(a[both], b[both]) if both.any() else np.nan
-            row["identical"] = float(len(a) == len(part) == len(other) and adjusted_rand(a, b) == 1)
+            if both.any():
+                row["ari"] = adjusted_rand(a[both], b[both])
+                row["identical"] = float(row["ari"] == 1)
             row["clusters_difference"] = float(b[b >= 0].nunique() - a[a >= 0].nunique())
         rows.append(row)
     return pd.DataFrame(rows, columns=[*_CLUSTERING, "ari", "identical", "clusters_difference"])
 
 
-def critical_lesions(lesions: pd.DataFrame, pairs: pd.DataFrame, fail_below: float) -> pd.DataFrame:
+def critical_lesions(
+    lesions: pd.DataFrame, pairs: pd.DataFrame, null: pd.DataFrame, fail_below: float, degrades_by: float = 0.05
+) -> pd.DataFrame:
     """Metrics of the critical sets (what the important clusters of the activations and of the effects have in common),
     a row a pair of clusterings, scope and ablation; NaN where they did not converge.
 
-    `critical_neurons`, `critical_hidden`, `critical_accuracy`, `critical_z`, `critical_p`; `critical_nonempty`,
-    `critical_fails` (accuracy below `fail_below`), `critical_degrades` (below the intact network's): 1 or 0;
-    `critical_to_important`: its neurons over those of the smaller of the two important clusters (NaN if that has none).
+    `critical_neurons`, `critical_hidden`, `critical_accuracy`, `critical_z`, `critical_p` (not corrected for the choice
+    of the two clusters; an empty set has p = 1); `critical_nonempty`, `critical_fails` (accuracy below `fail_below`),
+    `critical_degrades` (more than `degrades_by` below the intact network's): 1 or 0; `critical_null_fails`: share of
+    its random sets whose accuracy is below `fail_below`; `critical_to_important`: its neurons over those of the smaller
+    of the two important clusters (NaN if that has none).
     """
     counted = lesions[lesions["converged"].astype(bool)]
     unharmed = dict(_intact(lesions))
+    random = null_fails(null, fail_below).to_dict()
     important = counted[counted["set"] == "important"]
     sizes: dict[Any, int] = important.set_index([*_CLUSTERING, *_LESION])["neurons"].to_dict()
     rows: dict[Any, dict[str, float]] = {}
@@ -339,9 +403,9 @@ def critical_lesions(lesions: pd.DataFrame, pairs: pd.DataFrame, fail_below: flo
         there = [k[5] for k in sizes if k[:5] == (*at, "activation") and k[6:] == lesioned]
         beside = [key, (*at, "activation", _draws(there, draws), *lesioned)]
         smaller = min(sizes.get(k, 0) for k in beside)
-        rows[key] = _lesion("critical", lesion, fail_below) | {
+        rows[key] = _lesion("critical", key, lesion, random, fail_below) | {
             "critical_nonempty": float(lesion["neurons"] > 0),
-            "critical_degrades": float(lesion["accuracy"] < unharmed[key[:3]]),
+            "critical_degrades": float(lesion["accuracy"] < unharmed[key[:3]] - degrades_by),
             "critical_to_important": float(lesion["neurons"]) / smaller if smaller else np.nan,
         }
     more = ["critical_nonempty", "critical_degrades", "critical_to_important"]
@@ -360,33 +424,44 @@ def summary(
     pairs: pd.DataFrame,
     critical_lesions: pd.DataFrame,
     classes: int,
+    alphas: int,
 ) -> pd.DataFrame:
     """The metrics of clusterings, pairs and lesions over the alphas, a row a latent, reading and draws (and scope and
     ablation, for lesions).
 
-    `<metric>_min`, `_max`, `_median` of numbers, `_share` of yes/no and `_all` (1 if the share is 1); `unconverged`:
-    alphas left out; `important_p_share`, `critical_p_share`: share of the alphas with p <= 0.05;
-    `exactly_one_fails_share`: of those where one cluster fails and no other; `taken_for_<class>_share`: of those where
-    the important cluster's lesion gives wrong images, the share where that class is the commonest among them;
+    `<metric>_min`, `_max`, `_median` (and `ari_mean`) of numbers and `_share` of yes/no over the alphas where they are
+    known, NaN if none is; `<metric>_all`: 1 if that share is 1, NaN unless it is known at all `alphas` of the study;
+    `unconverged`: alphas without a converged clustering; `plateau_share`: share of all alphas whose choice lies on a
+    plateau of three or more preferences that ends before the sweep does; `fallback_share`: share of them without a
+    plateau; `important_p_share`, `important_p_adjusted_share`, `critical_p_share`: share of the alphas with p <= 0.05;
+    `important_null_fails_share`, `critical_null_fails_share`: share of the random sets that fail as well, mean over the
+    alphas; `exactly_one_fails_share`: share where one cluster fails and no other; `taken_for_<class>_share`: of the
+    alphas where the important cluster's lesion fails, the share where that class is the commonest wrong answer;
     `differ_most_at_0`: 1 if no alpha has a larger |clusters_difference| than the one nearest to 0, and that is not 0.
-    Only converged clusterings count; NaN where none did.
+    Only converged clusterings count.
     """
     parts = []
     over = ["seed", "digit", "latent", "reading", "draws"]
     for key, rows in _by(clusterings, over):
-        result = {"unconverged": float((rows["converged"] == 0).sum())}
+        stable = (rows["plateau_points"] >= 3) & (rows["plateau_cut_off"] == 0)
+        result = {"unconverged": alphas - float((rows["converged"] == 1).sum())}
+        result["plateau_share"] = float(stable.sum()) / alphas
+        result["fallback_share"] = 1 - float((rows["plateau_points"] > 0).sum()) / alphas
         result |= _spread(rows, ["clusters", "largest", "smallest", "clusters_at_median", "silhouette_clusters"])
         parts.append(key | result)
     for key, rows in _by(cluster_lesions, [*over, *_LESION]):
         result = _spread(rows, ["important_neurons", "important_hidden", "failing_clusters", "gap", "important_z"])
-        result |= _shares(rows, ["important_fails"])
-        result["important_p_share"] = _share(rows["important_p"], lambda p: p <= 0.05)
+        result |= _shares(rows, ["important_fails"], alphas)
+        for name in ("important_p", "important_p_adjusted"):
+            result[f"{name}_share"] = _share(rows[name], lambda p: p <= 0.05)
+        result["important_null_fails_share"] = float(rows["important_null_fails"].mean())
         result["exactly_one_fails_share"] = _share(rows["failing_clusters"], lambda n: n == 1)
         for k in range(classes):
             result[f"taken_for_{k}_share"] = _share(rows["taken_for"], partial(np.equal, k))
         parts.append(key | result)
     for key, rows in _by(pairs, over):
-        result = _spread(rows, ["ari", "clusters_difference"]) | _shares(rows, ["identical"])
+        result = _spread(rows, ["ari", "clusters_difference"]) | _shares(rows, ["identical"], alphas)
+        result["ari_mean"] = float(rows["ari"].mean())
         known = rows[rows["clusters_difference"].notna()]
         result["differ_most_at_0"] = np.nan
         if len(known):
@@ -396,8 +471,9 @@ def summary(
         parts.append(key | result)
     for key, rows in _by(critical_lesions, [*over, *_LESION]):
         result = _spread(rows, ["critical_neurons", "critical_hidden", "critical_to_important", "critical_z"])
-        result |= _shares(rows, ["critical_nonempty", "critical_fails", "critical_degrades"])
+        result |= _shares(rows, ["critical_nonempty", "critical_fails", "critical_degrades"], alphas)
         result["critical_p_share"] = _share(rows["critical_p"], lambda p: p <= 0.05)
+        result["critical_null_fails_share"] = float(rows["critical_null_fails"].mean())
         parts.append(key | result)
     return pd.DataFrame(parts)
 
@@ -473,13 +549,19 @@ def _intact(lesions: pd.DataFrame) -> pd.Series:
 
 
 def _lesion_metrics(name: str) -> list[str]:
-    return [f"{name}_{column}" for column in ("neurons", "hidden", "accuracy", "z", "p", "fails")]
+    return [f"{name}_{column}" for column in ("neurons", "hidden", "accuracy", "z", "p", "fails", "null_fails")]
 
 
-def _lesion(name: str, lesion: "pd.Series[Any]", fail_below: float) -> dict[str, float]:
+def _lesion(
+    name: str, key: tuple[Any, ...], lesion: "pd.Series[Any]", random: dict[Any, float], fail_below: float
+) -> dict[str, float]:
+    empty = lesion["neurons"] == 0
     values = [
-        *(lesion[column] for column in ("neurons", "hidden", "accuracy", "z", "p")),
+        *(lesion[column] for column in ("neurons", "hidden", "accuracy")),
+        0.0 if empty else lesion["z"],
+        1.0 if empty else lesion["p"],
         lesion["accuracy"] < fail_below,
+        random.get((*key[:6], name, *key[6:]), np.nan),
     ]
     return dict(zip(_lesion_metrics(name), map(float, values), strict=True))
 
@@ -505,10 +587,14 @@ def _spread(rows: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
     return result
 
 
-def _shares(rows: pd.DataFrame, metrics: list[str]) -> dict[str, float]:
-    shares = {metric: float(rows[metric].mean()) for metric in metrics}
-    every = {f"{m}_all": np.nan if np.isnan(share) else float(share == 1) for m, share in shares.items()}
-    return {f"{m}_share": share for m, share in shares.items()} | every
+def _shares(rows: pd.DataFrame, metrics: list[str], alphas: int) -> dict[str, float]:
+    """Share of the known values that are 1, and whether all are: not known unless every alpha is."""
+    result = {}
+    for metric in metrics:
+        share = float(rows[metric].mean())
+        result[f"{metric}_share"] = share
+        result[f"{metric}_all"] = float(share == 1) if rows[metric].notna().sum() == alphas else np.nan
+    return result
 
 
 def _share(values: "pd.Series[Any]", true: Callable[[NDArray[np.float64]], NDArray[np.bool_]]) -> float:

@@ -479,11 +479,12 @@ def sizes(lesions: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figure
 def null(lesions: pd.DataFrame, null: pd.DataFrame, seed: int | None = None, fail_below: float = 0.5) -> Figure:
     """Accuracy after silencing random sets, as a histogram at each alpha, with that of the set itself across it.
 
-    A row of panels a set (important, critical), a column a scope; both tables are of one digit and one latent a seed,
-    and of ablation by zero; `seed` (default: the least) is drawn. Raises InputError if a column or the seed is missing.
+    Both on the same images: the set's is `null_accuracy`, NaN where the set was compared with none. A row of panels a
+    set (important, critical), a column a scope; both tables are of one digit and one latent a seed, and of ablation by
+    zero; `seed` (default: the least) is drawn. Raises InputError if a column or the seed is missing.
     """
     key = [*_CLUSTERING, "set", "scope"]
-    _columns("null: lesions", lesions, [*key, "accuracy", "p"])
+    _columns("null: lesions", lesions, [*key, "null_accuracy", "p"])
     _columns("null: null", null, [*key, "accuracy"], empty=True)
     seed = _seed(lesions, seed)
     title = f"Silencing a set, against random sets of its size and layers, seed {seed}"
@@ -508,8 +509,8 @@ def null(lesions: pd.DataFrame, null: pd.DataFrame, seed: int | None = None, fai
                     left + 0.8 * counts / max(counts.max(), 1), bins, baseline=left, orientation="horizontal",
                     fill=True, color=SKY, zorder=2,
                 )  # fmt: skip
-            for alpha, accuracy, p in zip(seen["alpha"], seen["accuracy"], seen["p"], strict=True):
-                if np.isfinite(p):
+            for alpha, accuracy, p in zip(seen["alpha"], seen["null_accuracy"], seen["p"], strict=True):
+                if np.isfinite(accuracy):
                     at = positions[alpha]
                     axes.plot([at - 0.44, at + 0.44], [accuracy] * 2, color=ORANGE, linewidth=2.6, zorder=3)
                     axes.text(at, 1.08, f"{p:.2g}", ha="center", va="center", fontsize=8)

@@ -6,8 +6,9 @@ from interneuron.workflow.script import log, step
 
 
 def seen(path, seed, digit):
-    """Number of dead hidden neurons, and the decoded images at the strongest treated latent's alpha nearest to 0."""
-    from interneuron import io
+    """Number of dead hidden neurons; at the strongest treated latent: share of the neurons whose ranks are unchanged by
+    centring, and the decoded images at the alpha nearest to 0."""
+    from interneuron import evaluate, io
 
     about = io.metadata(path)
     sizes = [size for _, size in about["layers"]]
@@ -18,8 +19,9 @@ def seen(path, seed, digit):
         values = io.load_tensors(path, [name])[name]
         active |= (values[..., hidden] != 0).any((0, 1))
         if latent == about["latents"][str(seed)][0]:
+            unchanged = evaluate.centred_ranks_equal(values)
             images = values[int(np.abs(about["alphas"]).argmin()), :, -sizes[-1] :]
-    return float((~active).sum()), images
+    return float((~active).sum()), unchanged, images
 
 
 def main(job):
@@ -35,7 +37,8 @@ def main(job):
     number = io.metadata(job.input.data)["classes"]
     means = evaluate.class_means(x[train], data["y"][train], number)
 
-    training, lesions = io.load_table(job.input.training), io.load_table(job.input.lesions)
+    training = io.load_table(job.input.training)
+    lesions, null = io.load_table(job.input.lesions), io.load_table(job.input.null)
     clusters, sweep = io.load_table(job.input.clusters), io.load_table(job.input.sweep)
     kl = evaluate.divergences(training)
     ranks = kl[["seed", "latent", "rank"]]
@@ -44,7 +47,7 @@ def main(job):
     per_digit, latents, classes = [], [], []
     ace = io.metadata(job.input.ace)
     pixels = ace["layers"][-1][1]
-    treated = io.metadata(job.input.activations)["digits"]
+    captured = io.metadata(job.input.activations)
     for seed in ace["seeds"]:
         for digit in ace["digits"]:
             prefix = f"seed{seed}.digit{digit}."
@@ -61,8 +64,8 @@ def main(job):
             latents.append(table.merge(intact, on=["seed", "digit", "latent"], how="left"))
             row = {"seed": seed, "digit": digit}
             row |= evaluate.roles(table, settings["active_above"], settings["moves_above"])
-            if digit in treated:
-                row["dead_hidden"], images = seen(job.input.activations, seed, digit)
+            if digit in captured["digits"]:
+                row["dead_hidden"], row["centred_ranks_equal"], images = seen(job.input.activations, seed, digit)
                 real = evaluate.sharpness(x[test & (data["y"] == digit)])
                 row["sharpness_ratio"] = evaluate.sharpness(images.reshape(-1, height, width)) / real
                 accuracy = intact[(intact["seed"] == seed) & (intact["digit"] == digit)]["intact_accuracy"]
@@ -75,9 +78,11 @@ def main(job):
         log.info(sentence(seed, model, clusters))
 
     clusterings = evaluate.clusterings(clusters, sweep)
-    cluster_lesions = evaluate.cluster_lesions(lesions, clusterings, settings["fail_below"])
+    cluster_lesions = evaluate.cluster_lesions(lesions, clusterings, null, settings["fail_below"])
     pairs = evaluate.pairs(clusters)
-    critical_lesions = evaluate.critical_lesions(lesions, pairs, settings["fail_below"])
+    critical_lesions = evaluate.critical_lesions(lesions, pairs, null, settings["fail_below"])
+    alphas = len(captured["alphas"])
+    summary = evaluate.summary(clusterings, cluster_lesions, pairs, critical_lesions, number, alphas)
     parts = [
         ("model", model),
         ("model", pd.DataFrame(per_digit)),
@@ -87,7 +92,7 @@ def main(job):
         ("clustering", cluster_lesions),
         ("pair", pairs),
         ("pair", critical_lesions),
-        ("summary", evaluate.summary(clusterings, cluster_lesions, pairs, critical_lesions, number)),
+        ("summary", summary),
     ]
     io.save_table(job.output[0], evaluate.assemble(parts, ranks))
 

@@ -10,17 +10,18 @@ MS_A_FRAME = 350
 
 
 class Study:
-    """The study's files, read when they are asked for, and what of them the picture is of.
+    """The study's files, read when they are asked for, and what of them the picture is of: `digit`, the least seed.
 
-    The settings may say `seed` (default: the least), `digit` (the first), `active_above` and `fail_below` (the study's
-    thresholds), `shape` of the images ([height, width], if they are not square) and `reported` (rows that a paper
-    gives, drawn beside ours: see `plots.clusters` and `plots.sizes`).
+    The settings say `digit`, `active_above` and `fail_below` (the study's thresholds), and may say `reported` (rows
+    that a paper gives, drawn beside ours: see `plots.clusters` and `plots.sizes`).
     """
 
     def __init__(self, inputs: Any, settings: dict[str, Any]) -> None:
-        self.inputs, self.settings = inputs, settings
-        self.active_above = float(settings.get("active_above", 0.1))
-        self.fail_below = float(settings.get("fail_below", 0.5))
+        self.inputs = inputs
+        self.digit = int(settings["digit"])
+        self.active_above = float(settings["active_above"])
+        self.fail_below = float(settings["fail_below"])
+        self.rows = settings.get("reported")
 
     def table(self, name: str) -> Any:
         """All blocks of a table, one below the other."""
@@ -40,7 +41,7 @@ class Study:
         return table[["seed", "latent", "kl"]].sort_values(["seed", "kl"], ascending=[True, False], kind="stable")
 
     def seed(self) -> int:
-        return int(self.settings.get("seed", self.kl()["seed"].min()))
+        return int(self.kl()["seed"].min())
 
     def names(self, latents: Any) -> list[str]:
         nats = self.kl().set_index(["seed", "latent"])["kl"].loc[self.seed()]
@@ -66,10 +67,6 @@ class Study:
                 return path, about
         raise InputError(f"no file of effects has seed {self.seed()}; there are {', '.join(map(str, self.inputs.ace))}")
 
-    def digit(self) -> int:
-        """The first that is clustered: effects may be of more digits than the clusters are."""
-        return int(self.settings.get("digit", self.table("sweep")["digit"].iloc[0]))
-
     def alphas(self) -> list[float]:
         return [float(alpha) for alpha in self.about_ace()[1]["alphas"]]
 
@@ -83,39 +80,35 @@ class Study:
         return self.image(values[..., -int(about["layers"][-1][1]) :])
 
     def image(self, values: Any) -> Any:
-        """The last axis, pixels, as height and width: the prepared images are square."""
+        """The last axis, pixels, as height and width."""
         side = round(values.shape[-1] ** 0.5)
-        height, width = self.settings.get("shape", (side, side))
-        if height * width != values.shape[-1]:
-            raise InputError(
-                f"{values.shape[-1]} pixels are no image of {height} x {width}; say its `shape`: [height, width]"
-            )
-        return values.reshape(*values.shape[:-1], height, width)
+        if side**2 != values.shape[-1]:
+            raise InputError(f"{values.shape[-1]} pixels are no square image, which is what figures take")
+        return values.reshape(*values.shape[:-1], side, side)
 
     def strongest(self, table: Any) -> Any:
         """Rows of the digit and, in each seed, of the latent with the largest KL."""
         first = self.kl().groupby("seed")["latent"].first()
-        return table[(table["digit"] == self.digit()) & (table["latent"] == table["seed"].map(first))]
+        return table[(table["digit"] == self.digit) & (table["latent"] == table["seed"].map(first))]
 
     def effect_of(self, kind: str, latents: list[int]) -> Any:
-        return self.pixels(f"seed{self.seed()}.digit{self.digit()}.{kind}", latents)
+        return self.pixels(f"seed{self.seed()}.digit{self.digit}.{kind}", latents)
 
     def reported(self) -> Any:
         import pandas as pd
 
-        rows = self.settings.get("reported")
-        return pd.DataFrame(rows) if rows else None
+        return pd.DataFrame(self.rows) if self.rows else None
 
 
 def traversal(study: Study) -> tuple[Any, ...]:
     latents = study.latents()
-    title = f"Images of digit {study.digit()} as one latent moves, seed {study.seed()}"
+    title = f"Images of digit {study.digit} as one latent moves, seed {study.seed()}"
     return study.effect_of("traversal", latents), study.names(latents), study.alphas(), title
 
 
 def effects(study: Study) -> tuple[Any, ...]:
     latents = study.active()
-    title = f"Average causal effect of the active latents on the pixels of digit {study.digit()}, seed {study.seed()}"
+    title = f"Average causal effect of the active latents on the pixels of digit {study.digit}, seed {study.seed()}"
     return study.effect_of("effect", latents), study.names(latents), study.alphas(), title
 
 
@@ -127,7 +120,7 @@ def classes(study: Study) -> tuple[Any, ...]:
 def published(study: Study) -> tuple[Any, ...]:
     """The strongest latent and the weakest, a nuisance."""
     latents = list(dict.fromkeys([study.latents()[0], study.latents()[-1]]))
-    title = f"Effects from common draws, and as published, digit {study.digit()}, seed {study.seed()}"
+    title = f"Effects from common draws, and as published, digit {study.digit}, seed {study.seed()}"
     both = [study.effect_of(kind, latents) for kind in ("effect", "published")]
     return *both, study.names(latents), study.alphas(), title
 
@@ -167,14 +160,14 @@ def lesions(study: Study) -> tuple[Any, ...]:
     table = study.strongest(io.load_table(study.inputs.lesions[0]))
     table = table[table["seed"] == table["seed"].min()]
     table = table[(table["set"] == "cluster") & (table["scope"] == "all") & (table["ablation"] == "zero")]
-    alphas = study.alphas()
+    alphas = [float(alpha) for alpha in io.metadata(path)["alphas"]]
     panels = []
     for reading in dict.fromkeys(table["reading"]):
         own = table[table["reading"] == reading]
         at = min((alphas.index(alpha) for alpha in own["alpha"]), key=lambda index: abs(alphas[index]))
         own = own[own["alpha"] == alphas[at]]
         own = own[own["draws"] == own["draws"].max()].sort_values("cluster")
-        name = f"digit{study.digit()}.alpha{at}.{reading}"
+        name = f"digit{study.digit}.alpha{at}.{reading}"
         images = study.image(io.load_tensors(path, [name])[name]) / 255
         rows = [
             f"{cluster}: {neurons:,} neurons, {accuracy:.0%}"
@@ -191,7 +184,7 @@ def lesions(study: Study) -> tuple[Any, ...]:
     return (
         panels,
         alphas,
-        f"Digit {study.digit()} with one cluster silenced (its size; images that the judge still recognises)",
+        f"Digit {study.digit} with one cluster silenced (its size; images that the judge still recognises)",
     )
 
 

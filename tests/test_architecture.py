@@ -1,6 +1,7 @@
 """The three floors: what each may import and do, and what it must say."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -290,6 +292,35 @@ def test_nothing_is_left_to_do(path: Path) -> None:
     assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text())
 
 
+# config
+
+
+@each_file(sorted((ROOT / "config").rglob("*.yaml")))
+def test_the_schemas_that_editors_use_take_every_entry(path: Path) -> None:
+    kind = {"datasets": "dataset", "models": "model", "studies": "study"}.get(path.parent.name, "config")
+    schema = json.loads((ROOT / f"config/schemas/{kind}.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    entry = yaml.load(path.read_text(), config._Loader)
+    validator.validate(entry)
+    assert not validator.is_valid(entry | {"unknown": 1})
+
+
+def test_the_schema_of_studies_takes_what_the_model_takes() -> None:
+    schema = json.loads((ROOT / "config/schemas/study.json").read_text())
+    claim = {"id": "T1", "source": "p. 1", "states": "three", "reported": "3", "metric": "n", "holds_if": "median == 3"}
+    validator = jsonschema.Draft202012Validator(schema)
+    for entry in (
+        {},
+        {"cluster": {"preferences": {"count": 3}}},
+        {"claims": [claim]},
+        {"claims": [claim | {"reported": 3}]},
+    ):
+        assert validator.is_valid(entry), entry
+    for key in ("id", "source", "states", "reported"):
+        assert not validator.is_valid({"claims": [{name: claim[name] for name in claim if name != key}]})
+    assert not validator.is_valid({"cluster": {"readings": [{"draws": 3}]}})
+
+
 # what is installed
 
 
@@ -323,7 +354,7 @@ def test_the_environment_is_the_lock() -> None:
     python, pip, pips = environment["dependencies"]
     assert python == "python=3.11"
     assert pip == "pip"
-    assert "-r requirements.lock" in pips["pip"]
+    assert pips["pip"] == ["-r requirements.lock", "-e ."]
 
 
 def test_what_the_library_imports_is_declared() -> None:

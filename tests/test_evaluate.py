@@ -1,6 +1,7 @@
 """Metrics against independent oracles, hand-made cases, and the whole script on made-up files."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,6 +57,25 @@ def test_adjusted_rand_ignores_names_and_refuses_unequal_lengths():
         evaluate.adjusted_rand([0, 1], [0])
     with pytest.raises(InputError, match="adjusted_rand"):
         evaluate.adjusted_rand([], [])
+
+
+# ranks under centring
+
+
+def test_centring_keeps_ranks_and_ties_even_where_rounding_would_not():
+    from scipy.stats import rankdata
+
+    x = np.random.default_rng(0).normal(size=(3, 50, 20)).round(1).astype(np.float32)  # with ties
+    x[1, 0, 0], x[1, 1, 0] = 1e-20, 2e-20
+    rounded = x.astype(float) - x.mean((0, 1), dtype=float)
+    assert (rankdata(rounded, axis=1) != rankdata(x, axis=1)).any()
+    assert evaluate.centred_ranks_equal(x) == 1
+    # where a difference is no number there are no ranks
+    x[0, 0, 0] = np.inf
+    assert evaluate.centred_ranks_equal(x) == 19 / 20
+    for bad in (x[0], x[:, :0]):
+        with pytest.raises(InputError, match="centred_ranks_equal"):
+            evaluate.centred_ranks_equal(bad)
 
 
 # images
@@ -149,12 +169,62 @@ def test_roles_tell_the_turning_latent_from_the_scaling_one():
     assert found["moving_latents"] == 2
     assert found["roles_split"] == 1
     assert found["collapsed_effect_max"] == pytest.approx(0, abs=1e-12)
-    assert found["collapsed_published_max"] > 0.5
+    assert found["collapsed_published_max_median"] > 0.5
     same = evaluate.roles(table.assign(turn=[0, 1, 2], scaling=[1, 0.9, 0.5]), 0.1, 0.01)
     assert same["roles_split"] == 0
     alone = evaluate.roles(table.assign(kl=[1.0, 0.01, 0.01]), 0.1, 0.01)
     assert np.isnan(alone["roles_split"])
     assert np.isnan(evaluate.roles(table.assign(kl=1.0), 0.1, 0.01)["collapsed_effect_max"])
+
+
+def test_the_typical_maximum_of_the_collapsed_latents_is_the_median_of_each_ones():
+    table = evaluate.latents(*known_latents(), ALPHAS, 31, 31)
+    table = table.assign(kl=0.0, published_min=[-0.2, -0.9, -0.1], published_max=[0.1, 0.3, 0.4], effect_min=[-2, 0, 0])
+    found = evaluate.roles(table, 0.1, 0.01)
+    assert found["collapsed_published_max_median"] == 0.4
+    assert found["collapsed_effect_max"] == 2
+
+
+def turning(by, sizes):
+    """Metrics of one latent under which a bar turns by `by` (anticlockwise) and has these sizes, alpha by alpha."""
+    images = np.stack([bar(0.4 + t, size, 41) for t, size in zip(np.linspace(0, by, 7), sizes, strict=True)])
+    images = images.reshape(1, 7, -1)
+    baseline = images.mean(1)
+    effect = images - baseline[:, None]
+    return evaluate.latents(effect, np.ones_like(effect), effect, baseline, ALPHAS, 41, 41).iloc[0]
+
+
+def test_clockwise_is_as_seen_and_does_not_depend_on_the_latents_sign():
+    falling, rising = np.linspace(1.2, 0.9, 7), np.linspace(0.9, 1.2, 7)
+    assert bar(0.4)[5, 25] > bar(0.4)[25, 25]  # the bar lies as /, its upper end in the first rows
+    for by, sizes, clockwise in [(-0.5, falling, 1), (0.5, rising, 1), (0.5, falling, 0), (-0.5, rising, 0)]:
+        found = turning(by, sizes)
+        assert found["clockwise_as_smaller"] == clockwise
+        assert found["end_turn"] == pytest.approx(np.degrees(0.5), abs=0.5)
+        assert found["end_shrinking"] == pytest.approx(1 - 0.9 / 1.2, abs=0.01)
+
+
+def test_ends_are_compared_whatever_lies_between():
+    found = turning(0, [1, 0.9, 0.8, 0.7, 0.8, 0.9, 1])
+    assert found["end_shrinking"] == pytest.approx(0, abs=1e-9)
+    assert found["scaling"] < 0.75
+    assert found["end_turn"] == pytest.approx(0, abs=1e-6)
+
+
+def test_only_the_positive_part_of_a_map_is_compared_with_the_image():
+    image = bar(0.4).ravel()
+    background = image < 0.01
+    random = np.random.default_rng(0).random(background.sum())
+    maps = np.stack([np.where(image > 0.01, a * image, 0) for a in (0.1, 0.2)])
+    maps[:, background] = -3 * random  # would spoil the likeness if it counted
+    baseline = np.where(background, 4, image)[None]
+    found = evaluate.latents(maps[None], maps[None], maps[None], baseline, (0, 1), 31, 31).iloc[0]
+    images = baseline + maps
+    expected = [np.corrcoef(np.maximum(m, 0), i)[0, 1] for m, i in zip(maps, images, strict=True)]
+    assert found["effect_like_image"] == pytest.approx(np.mean(expected))
+    assert found["effect_like_image"] != pytest.approx(
+        np.mean([np.corrcoef(m, i)[0, 1] for m, i in zip(maps, images, strict=True)]), abs=0.05
+    )
 
 
 def test_latents_refuse_shapes_that_do_not_fit():
@@ -270,6 +340,14 @@ def lesion_of(alpha, reading, kind, cluster, accuracy, neurons, taken_for=3, p=0
     return (key(alpha, reading) if kind != "intact" else key(np.nan, "", 0)) | row
 
 
+def null_of(lesions):
+    """Four random sets a compared lesion that is not empty: one of them fails."""
+    rows = lesions[lesions["set"].isin(["important", "critical"]) & (lesions["neurons"] > 0)]
+    columns = ["seed", "digit", "latent", "alpha", "reading", "draws", "set", "scope", "ablation"]
+    sets = [rows[columns].assign(sample=i, accuracy=accuracy) for i, accuracy in enumerate([0.9, 0.5, 0.49, 0.7])]
+    return pd.concat(sets)
+
+
 @pytest.fixture
 def steps():
     """Three alphas, activations and A; at alpha 1 A did not converge."""
@@ -316,7 +394,7 @@ def test_clusterings_report_unconverged_runs_and_give_no_numbers_for_them(steps)
 
 
 def test_cluster_lesions_find_the_failing_and_the_important(steps):
-    table = evaluate.cluster_lesions(steps[2], evaluate.clusterings(*steps[:2]), 0.5)
+    table = evaluate.cluster_lesions(steps[2], evaluate.clusterings(*steps[:2]), null_of(steps[2]), 0.5)
     assert len(table) == 6 * 4
     table = table[(table["scope"] == "all") & (table["ablation"] == "zero")].set_index(["alpha", "reading"])
     assert table.loc[(1.0, "A")].drop(["seed", "digit", "latent", "draws", "scope", "ablation"]).isna().all()
@@ -325,6 +403,18 @@ def test_cluster_lesions_find_the_failing_and_the_important(steps):
     assert table.loc[(-1.0, "A"), "gap"] == pytest.approx(0.8)
     assert table.loc[(-1.0, "activation"), "important_neurons"] == 40
     assert table.loc[(0.0, "activation"), "taken_for"] == 8
+    # the worst of two: p = 0.01 and 0.7 become twice as large, at most 1
+    assert table.loc[(-1.0, "A"), "important_p_adjusted"] == pytest.approx(0.02)
+    assert table.loc[(-1.0, "A"), "important_null_fails"] == 0.25
+    likely = evaluate.cluster_lesions(steps[2].assign(p=0.7), evaluate.clusterings(*steps[:2]), null_of(steps[2]), 0.5)
+    assert set(likely["important_p_adjusted"].dropna()) == {1}
+
+
+def test_what_a_lesion_that_does_not_fail_is_taken_for_does_not_count(steps):
+    lesions = steps[2]
+    lesions.loc[(lesions["set"] == "important") & (lesions["alpha"] == 0), "accuracy"] = 0.6
+    table = evaluate.cluster_lesions(lesions, evaluate.clusterings(*steps[:2]), null_of(lesions), 0.5)
+    assert set(table["alpha"][table["taken_for"].notna()]) == {-1, 1}
 
 
 def test_pairs_compare_partitions_of_converged_runs(steps):
@@ -351,7 +441,7 @@ def test_pairs_take_the_activations_of_the_same_draws():
 
 
 def test_critical_lesions(steps):
-    table = evaluate.critical_lesions(steps[2], evaluate.pairs(steps[0]), 0.5)
+    table = evaluate.critical_lesions(steps[2], evaluate.pairs(steps[0]), null_of(steps[2]), 0.5)
     assert len(table) == 3 * 4
     table = table[(table["scope"] == "all") & (table["ablation"] == "zero")].set_index("alpha")
     assert table.loc[1.0, ["critical_neurons", "critical_nonempty", "critical_degrades"]].isna().all()
@@ -361,17 +451,33 @@ def test_critical_lesions(steps):
     assert table["critical_degrades"].to_dict() == {-1.0: 1, 0.0: 0}
     assert table["critical_fails"].to_dict() == {-1.0: 0, 0.0: 0}
     assert table.loc[-1.0, "critical_hidden"] == 5
+    assert table.loc[-1.0, "critical_null_fails"] == 0.25
+    assert table.loc[0.0, ["critical_p", "critical_z"]].tolist() == [1, 0]
+    assert np.isnan(table.loc[0.0, "critical_null_fails"])
+
+
+@pytest.mark.parametrize(("accuracy", "degrades"), [(0.94, 0), (0.92, 1)])
+def test_a_fall_of_more_than_a_twentieth_degrades(steps, accuracy, degrades):
+    lesions = steps[2]
+    lesions.loc[lesions["set"] == "critical", "accuracy"] = accuracy
+    table = evaluate.critical_lesions(lesions, evaluate.pairs(steps[0]), null_of(lesions), 0.5)
+    assert set(table["critical_degrades"].dropna()) == {degrades}
+
+
+def summary_of(clusters, sweep, lesions, alphas=3):
+    clusterings, pairs, null = evaluate.clusterings(clusters, sweep), evaluate.pairs(clusters), null_of(lesions)
+    return evaluate.summary(
+        clusterings,
+        evaluate.cluster_lesions(lesions, clusterings, null, 0.5),
+        pairs,
+        evaluate.critical_lesions(lesions, pairs, null, 0.5),
+        10,
+        alphas,
+    )
 
 
 def test_summary_counts_over_the_converged_alphas(steps):
-    clusters, sweep, lesions = steps
-    table = evaluate.summary(
-        evaluate.clusterings(clusters, sweep),
-        evaluate.cluster_lesions(lesions, evaluate.clusterings(clusters, sweep), 0.5),
-        evaluate.pairs(clusters),
-        evaluate.critical_lesions(lesions, evaluate.pairs(clusters), 0.5),
-        10,
-    )
+    table = summary_of(*steps)
     a = table[table["reading"] == "A"]
 
     def value(name, rows=a):
@@ -384,16 +490,71 @@ def test_summary_counts_over_the_converged_alphas(steps):
     assert value("clusters_max", table[table["reading"] == "activation"]) == 3
     assert value("differ_most_at_0") == 1
     assert value("critical_nonempty_share") == 0.5
-    assert value("critical_nonempty_all") == 0
-    assert value("important_fails_all") == 1
+    # of three alphas one did not converge: nobody knows whether all do
+    assert a["critical_nonempty_all"].isna().all()
+    assert a["important_fails_all"].isna().all()
+    assert a["identical_all"].isna().all()
+    assert value("important_fails_share") == 1
+    assert value("important_fails_all", table[table["reading"] == "activation"]) == 1
+    assert value("ari_mean") == pytest.approx((1 + evaluate.adjusted_rand([0, 0, 0, 1, 1], [0, 0, 1, 2, 2])) / 2)
     assert value("exactly_one_fails_share") == 0.5
     assert value("taken_for_3_share") == 0.5
     assert value("taken_for_8_share") == 0.5
     assert value("taken_for_0_share") == 0
-    assert value("critical_p_share") == 1
+    # the empty set at alpha 0 counts, with p = 1
+    assert value("critical_p_share") == 0.5
     assert value("important_p_share") == 1
+    assert value("important_p_adjusted_share") == 1
+    assert value("important_null_fails_share") == 0.25
+    assert value("critical_null_fails_share") == 0.25
     assert value("critical_neurons_max") == 10
     assert value("identical_share") == 0.5
+
+
+def test_all_needs_every_alpha_of_the_study(steps):
+    def strict(alphas):
+        table = summary_of(*steps, alphas=alphas)
+        rows = table[(table["reading"] == "activation")]
+        return rows["important_fails_all"].dropna().tolist(), rows["unconverged"].dropna().tolist()
+
+    assert strict(3) == ([1], [0])
+    assert strict(4) == ([], [1])  # an alpha that was not clustered at all
+
+
+@pytest.mark.parametrize(
+    ("plateau", "stable", "fallback"),
+    [
+        ([-3, -5, -8], 1, 0),
+        ([-3, -5], 0, 0),  # too short
+        ([-5, -8, -12], 0, 0),  # reaches the last preference
+        ([], 0, 1),
+    ],
+)
+def test_a_plateau_has_three_points_and_ends_before_the_sweep(steps, plateau, stable, fallback):
+    preferences = np.array([0.1, -1, -3, -5, -8, -12])
+    sweep = [
+        pd.DataFrame({"preference": preferences, "plateau": np.isin(preferences, plateau), "clusters": 2})
+        .assign(**key(alpha, reading), converged=True, silhouette=0.1, constant=0, iterations=9)
+        .assign(chosen=preferences == (plateau[0] if plateau else 0.1), median=preferences == 0.1)
+        for alpha in (-1, 0, 1)
+        for reading in ("activation", "A")
+    ]
+    for table in (pd.concat(sweep), pd.concat(sweep).iloc[::-1]):
+        found = summary_of(steps[0], table, steps[2])
+        assert set(found["plateau_share"].dropna()) == {stable}
+        assert set(found["fallback_share"].dropna()) == {fallback}
+    # one alpha of four was not clustered
+    found = summary_of(steps[0], pd.concat(sweep), steps[2], alphas=4)
+    assert set(found["plateau_share"].dropna()) == {0.75 * stable}
+    assert set(found["fallback_share"].dropna()) == {0.25 if not fallback else 1}
+
+
+def test_constant_neurons_do_not_make_partitions_differ():
+    parts = [clusters_of(0, "activation", [-1, 0, 0, 1, 1, 1]), clusters_of(0, "A", [0, 1, 1, 0, 0, -1])]
+    found = evaluate.pairs(pd.concat(parts)).iloc[0]
+    assert (found["ari"], found["identical"]) == (1, 1)
+    apart = [clusters_of(0, "activation", [-1, 0, -1]), clusters_of(0, "A", [0, -1, -1])]
+    assert np.isnan(evaluate.pairs(pd.concat(apart)).iloc[0][["ari", "identical"]].astype(float)).all()
 
 
 def test_assemble_fills_ranks_and_keeps_what_does_not_apply_missing(steps):
@@ -403,7 +564,9 @@ def test_assemble_fills_ranks_and_keeps_what_does_not_apply_missing(steps):
         ("clustering", evaluate.clusterings(*steps[:2])),
         (
             "clustering",
-            evaluate.cluster_lesions(steps[2], evaluate.clusterings(*steps[:2]), 0.5).assign(important_z=-np.inf),
+            evaluate.cluster_lesions(steps[2], evaluate.clusterings(*steps[:2]), null_of(steps[2]), 0.5).assign(
+                important_z=-np.inf
+            ),
         ),
     ]
     table = evaluate.assemble(parts, ranks)
@@ -450,6 +613,16 @@ def test_the_script_measures_every_level(metrics):
     assert model["active_latents"].dropna().tolist() == [2, 2]
     assert model["intact_accuracy"].dropna().tolist() == pytest.approx([0.97, 0.97])
     assert model["dead_hidden"].dropna().tolist() == [0, 0]
+    assert model["centred_ranks_equal"].dropna().tolist() == [1, 1]
+    # the script's random sets are those of null.parquet
+    null = io.load_table(paths.null[0])
+    null = null[(null["seed"] == 0) & (null["set"] == "important") & (null["scope"] == "all")]
+    null = null[(null["reading"] == "A") & (null["latent"] == 1) & (null["ablation"] == "zero")]
+    row = table[(table["level"] == "summary") & (table["seed"] == 0) & (table["rank"] == 0)]
+    row = row[(row["reading"] == "A") & (row["scope"] == "all") & (row["ablation"] == "zero")]
+    known = table[(table["level"] == "clustering") & (table["important_null_fails"].notna()) & (table["seed"] == 0)]
+    null = null[null["alpha"].isin(known[(known["rank"] == 0) & (known["reading"] == "A")]["alpha"])]
+    assert row["important_null_fails_share"].dropna().tolist() == pytest.approx([(null["accuracy"] < 0.5).mean()])
     strongest = table[(table["level"] == "latent") & (table["rank"] == 0)]
     assert strongest["latent"].tolist() == [1, 1]
     clusterings = table[(table["level"] == "clustering") & table["converged"].notna()]
@@ -475,3 +648,53 @@ def test_every_claim_names_a_metric_and_columns_that_there_are(metrics):
         assert {claim["metric"], *claim.get("where", {})} <= set(table.columns), claim["id"]
         level = table[table["level"] == claim["where"]["level"]]
         assert level[claim["metric"]].notna().any(), claim["id"]
+
+
+def test_every_metric_is_on_the_page_of_files_at_its_level(metrics):
+    table, _ = metrics
+    section = (ROOT / "docs/files.md").read_text().split("/metrics.parquet")[1].split("\n## ")[0]
+    documented = [
+        (re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(name))), levels.strip().split(", "))
+        for names, levels in re.findall(r"^\| (`[^|]+`) \| ([^|]*) \|", section.split("The metrics;")[1], re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", names)
+    ]
+    found = [
+        (level, name)
+        for level, rows in table.groupby("level")
+        for name in rows.columns[len(evaluate.KEYS) :]
+        if rows[name].notna().any()
+    ]
+    for level, name in found:
+        assert any(form.fullmatch(name) and level in levels for form, levels in documented), (level, name)
+    for form, levels in documented:
+        assert any(form.fullmatch(name) and level in levels for level, name in found), form.pattern
+
+
+def test_every_claim_asks_for_one_reading_that_its_study_has():
+    studies = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "config/studies").glob("*.yaml")}
+
+    def setting(study, *keys):
+        """What the study says, or the one that it is based on."""
+        while True:
+            value = study
+            for name in keys:
+                value = (value or {}).get(name)
+            if value is not None or "based_on" not in study:
+                return value
+            study = studies[study["based_on"]]
+
+    asked = 0
+    for study in studies.values():
+        readings = [(entry["reading"], entry.get("draws")) for entry in setting(study, "cluster", "readings")]
+        for claim in study["claims"]:
+            where = claim.get("where", {})
+            if "alpha" in where:
+                assert where["alpha"] in setting(study, "activations", "alphas"), claim["id"]
+            if "digit" in where:
+                assert where["digit"] in setting(study, "ace", "digits"), claim["id"]
+            if "reading" in where:
+                asked += 1
+                assert [
+                    where.get("draws", draws) == draws for reading, draws in readings if reading == where["reading"]
+                ].count(True) == 1, claim["id"]
+    assert asked

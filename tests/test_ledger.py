@@ -218,6 +218,20 @@ def test_a_readme_that_says_something_else_is_noticed(repository: Path, capsys: 
     assert command.main(["ledger", "--check"]) == 0
 
 
+def test_old_stale_marks_are_noticed(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["ledger"]) == 0
+    monkeypatch.setattr(ledger, "codes_of", lambda project, root: {"s": "later"})
+    assert command.main(["ledger", "--check"]) == 1
+    assert "the stale marks of docs/ledger.tsv are not those of the current code: `interneuron ledger --refresh`" in (
+        capsys.readouterr().err
+    )
+    assert command.main(["ledger", "--refresh"]) == 0
+    assert command.main(["ledger", "--check"]) == 0
+    assert {r["stale"] for r in ledger.read(repository / "docs/ledger.tsv", KEPT)} == {"yes"}
+
+
 @pytest.mark.parametrize("name", ["interneuron/nets.py", "interneuron/new.py", "Snakefile", "config/config.yaml"])
 def test_code_that_is_not_committed_is_refused(repository: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     (repository / name).parent.mkdir(exist_ok=True)

@@ -121,7 +121,7 @@ def test_text_is_escaped(report: SimpleNamespace) -> None:
     assert "accuracy &lt; 0.5 &amp; &lt;b&gt;SSIM&lt;/b&gt;" in report.text
     quoted = claims_table()
     quoted["seeds"] = '0" onclick="x'
-    shown = Page(render('<&"', quoted, {"tiny": study(captions={})}, {}))
+    shown = Page(render('<&"', quoted, {"tiny": study()}, {}))
     assert not [attrs for _, attrs, _ in shown.elements if "onclick" in attrs]
     assert shown.of("h1")[0][1] == '<&"'
 

@@ -7,9 +7,11 @@ import subprocess
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Workspace
 from PIL import Image
 from synthetic import draw, page, script, write
 
@@ -75,12 +77,13 @@ def test_the_page_asks_for_nothing_outside_the_machine(report: SimpleNamespace, 
     assert sorted(set(asked_for(log))) == ["http://b.invalid/i.png", "https://a.invalid/s.css"]
 
 
-def test_every_figure_and_every_row_is_rendered(report: SimpleNamespace, tmp_path: Path) -> None:
+def measure(file: Path, tmp_path: Path) -> dict[str, Any]:
+    """What Chromium makes of a page: its figures, the ledger's rows, and by how much it is too wide."""
     # The page itself allows no scripts: a copy of it measures.
-    text = report.file.read_text()
+    text = file.read_text()
     policy = re.search(r'<meta http-equiv="Content-Security-Policy"[^>]*>', text)
     assert policy
-    measure = """<pre id="measured"></pre><script>
+    probe = """<pre id="measured"></pre><script>
       const places = (selector, of) => [...document.querySelectorAll(selector)].map(of);
       document.getElementById("measured").textContent = JSON.stringify({
         figures: places("figure", f => [f.id, f.querySelector("img").naturalWidth, f.querySelector("img").width]),
@@ -89,12 +92,15 @@ def test_every_figure_and_every_row_is_rendered(report: SimpleNamespace, tmp_pat
       });
     </script>"""
     copy = tmp_path / "copy.html"
-    copy.write_text(text.replace(policy.group(), "").replace("</body>", f"{measure}</body>"))
+    copy.write_text(text.replace(policy.group(), "").replace("</body>", f"{probe}</body>"))
     dom = chromium(tmp_path, "--window-size=1000,800", "--dump-dom", copy.as_uri())
     found = re.search(r'<pre id="measured">(.+?)</pre>', dom, re.S)
     assert found
-    measured = json.loads(unescape(found.group(1)))
+    return dict(json.loads(unescape(found.group(1))))
 
+
+def test_every_figure_and_every_row_is_rendered(report: SimpleNamespace, tmp_path: Path) -> None:
+    measured = measure(report.file, tmp_path)
     widths = []
     for path in report.figures:
         with Image.open(path) as picture:
@@ -111,6 +117,22 @@ def test_every_figure_and_every_row_is_rendered(report: SimpleNamespace, tmp_pat
         assert height > 20
         assert str(claim.verdict) in shown
         assert str(claim.states) in shown
+    assert measured["overflow"] <= 0
+
+
+def test_the_report_of_a_run_shows_its_figures_and_its_ledger(finished: Workspace, tmp_path: Path) -> None:
+    measured = measure(finished.folder / "results/report.html", tmp_path)
+    figures = sorted((finished.folder / "results/studies/thesis-test/figures").iterdir())
+    assert len(figures) > 5
+    assert sorted(anchor for anchor, _, _ in measured["figures"]) == sorted(
+        f"thesis-test-{path.stem}{'-gif' * (path.suffix == '.gif')}" for path in figures
+    )
+    assert all(width > 300 for _, width, _ in measured["figures"])
+    claims = io.load_table(finished.folder / "results/claims.tsv")
+    assert len(claims) > 3
+    assert [row for row, _, _ in measured["rows"]] == [f"claim-thesis-test-{claim}" for claim in claims["claim"]]
+    for (_, _, shown), claim in zip(measured["rows"], claims.itertuples(), strict=True):
+        assert str(claim.verdict) in shown
     assert measured["overflow"] <= 0
 
 

@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("--claims", type=Path, default=Path("results/claims.tsv"), help="new rows (%(default)s)")
     mode = ledger.add_mutually_exclusive_group()
     mode.add_argument("--refresh", action="store_true", help="add no rows: renew stale marks and README")
-    mode.add_argument("--check", action="store_true", help="write nothing: fail where README and ledger differ")
+    mode.add_argument("--check", action="store_true", help="write nothing: fail where stale marks or README are old")
     ledger.set_defaults(run=_ledger)
 
     docs = commands.add_parser("docs", help="write config/schemas/*.json and config/README.md from the config's models")

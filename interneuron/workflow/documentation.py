@@ -92,17 +92,19 @@ def _text(path: Path) -> str:
 def _schema(name: str) -> str:
     schema = TypeAdapter(_KINDS[name][1]).json_schema()
     if name == "study":
-        _drop_required(schema)  # what an entry leaves out may come from the one that it is based on
+        _drop_required(schema, schema["$defs"])
+        schema["$defs"]["Claim"]["properties"]["reported"]["type"] = ["string", "number"]  # numbers are taken as text
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(head | schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _drop_required(schema: Any) -> None:
-    if isinstance(schema, dict):
-        if isinstance(schema.get("required"), list):
-            del schema["required"]
-        for part in schema.values():
-            _drop_required(part)
+def _drop_required(schema: Any, definitions: dict[str, Any]) -> None:
+    """What an entry leaves out may come from the one that it is based on: keys, and keys of sections, not of lists."""
+    schema.pop("required", None)
+    for part in schema.get("properties", {}).values():
+        for kind in part.get("anyOf", [part]):
+            if "$ref" in kind:
+                _drop_required(definitions[kind["$ref"].rpartition("/")[2]], definitions)
 
 
 def _readme() -> str:

@@ -133,8 +133,13 @@ def update(root: Path, claims: Path, project: Project) -> tuple[list[Row], int]:
 
 
 def check(root: Path, project: Project) -> None:
-    """Raise InputError where the README's table is not what the kept ledger says."""
-    if with_table(root, _kept(root), project) != (root / "README.md").read_text(encoding="utf-8"):
+    """Raise InputError where rows are not marked as stale that are, or the README's table is not the kept ledger's."""
+    kept = _kept(root)
+    if marked(kept, codes_of(project, root)) != kept:
+        raise InputError(
+            f"the stale marks of {LEDGER} are not those of the current code: `interneuron ledger --refresh` renews them"
+        )
+    if with_table(root, kept, project) != (root / "README.md").read_text(encoding="utf-8"):
         raise InputError(f"the README's table is not that of {LEDGER}: `interneuron ledger --refresh` writes it")
 
 

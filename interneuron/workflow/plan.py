@@ -23,7 +23,7 @@ FIGURE_FILES = {
     "preference": ["sweep"],
     "clusters": ["sweep"],
     "layers": ["clusters"],
-    "lesions": ["ace", "lesions", "lesioned"],
+    "lesions": ["lesions", "lesioned"],
     "sizes": ["lesions"],
     "null": ["lesions", "null"],
 }

@@ -128,9 +128,8 @@ def render(
     """The page as HTML: nothing is loaded from elsewhere, and equal input gives equal text.
 
     `claims` has the columns of `results/claims.tsv`; `studies` says of each study title, paper, section, summary,
-    `figures` (paths, keys of `pictures`) and `parameters` (nested, as in its entry), and optionally `captions` by a
-    figure's name. A figure `kl.png` of `tiny` is at `#tiny-kl`, one that is no PNG at `#tiny-traversal-gif`, a claim
-    at `#claim-tiny-its-id`.
+    `figures` (paths, keys of `pictures`) and `parameters` (nested, as in its entry). A figure `kl.png` of `tiny` is at
+    `#tiny-kl`, one that is no PNG at `#tiny-traversal-gif`, a claim at `#claim-tiny-its-id`.
 
     Raises InputError if the ledger lacks a column or has a study or verdict that is unknown, if a picture is missing or
     neither PNG nor GIF, or if two things would share an anchor.
@@ -164,7 +163,6 @@ def _study(name: str, entry: Mapping[str, Any], claims: pd.DataFrame, pictures: 
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.group or f"\0{row.anchor}", []).append(row)
-    captions = CAPTIONS | dict(entry.get("captions") or {})
     return Study(
         anchor=_slug(name),
         name=name,
@@ -173,7 +171,7 @@ def _study(name: str, entry: Mapping[str, Any], claims: pd.DataFrame, pictures: 
         section=_text(entry["section"]),
         summary=[" ".join(part.split()) for part in re.split(r"\n\s*\n", _text(entry["summary"])) if part.strip()],
         parameters=_flat(entry["parameters"]),
-        figures=[_figure(name, path, captions, pictures) for path in entry["figures"]],
+        figures=[_figure(name, path, pictures) for path in entry["figures"]],
         groups=[(key if len(part) > 1 else "", _tally(part), part) for key, part in groups.items()],
         counts=_counts(claims),
     )
@@ -202,7 +200,7 @@ def _row(claim: Mapping[Any, Any]) -> Row:
     )
 
 
-def _figure(study: str, path: str, captions: Mapping[str, str], pictures: Mapping[str, bytes]) -> Figure:
+def _figure(study: str, path: str, pictures: Mapping[str, bytes]) -> Figure:
     file = PurePath(path)
     if file.suffix not in _MIME:
         raise InputError(f"report: {path} is no picture that a page can hold; it takes {' or '.join(_MIME)}")
@@ -210,7 +208,7 @@ def _figure(study: str, path: str, captions: Mapping[str, str], pictures: Mappin
         raise InputError(f"report: study {study} has the figure {path}, which was not given")
     anchor = _slug(f"{study}-{file.stem}" + ("" if file.suffix == ".png" else f"-{file.suffix[1:]}"))
     uri = f"data:{_MIME[file.suffix]};base64,{base64.b64encode(pictures[path]).decode()}"
-    return Figure(anchor=anchor, name=file.name, caption=captions.get(file.name, file.stem), uri=uri)
+    return Figure(anchor=anchor, name=file.name, caption=CAPTIONS.get(file.name, file.stem), uri=uri)
 
 
 def _counts(claims: pd.DataFrame) -> list[tuple[str, int]]:

@@ -1,5 +1,6 @@
 """The frame around every script in `scripts/`: log file, progress, threads, and errors of one sentence."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -18,37 +19,52 @@ def step(main: Callable[[Any], None], job: Any) -> None:
 
     Messages go to the rule's log and, unless INTERNEURON_QUIET is set, to the terminal. An `InputError` (or a full
     disk) ends the step with its one sentence; any other exception is a bug and shows its traceback too. Either way the
-    traceback is in the log and the exit status is 1.
+    traceback is in the log and the exit status is 1; of Ctrl-C it is 130.
     """
-    # Libraries read these when they are first imported, and scripts import them inside `main`.
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[variable] = str(job.threads)
+    # Snakemake tells OpenMP and the BLAS libraries how many threads a job has. Numba and OpenMP read these two when
+    # they are loaded, which scripts do inside `main`.
+    os.environ["NUMBA_NUM_THREADS"] = str(job.threads)
     os.environ["OMP_WAIT_POLICY"] = "passive"
-    os.environ.setdefault("MPLBACKEND", "agg")
-    path = Path(job.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = logging.FileHandler(path, mode="w")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback a line
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(logging.Formatter(f"{label(job)}: %(message)s"))
     screen.setLevel(logging.WARNING if os.environ.get("INTERNEURON_QUIET") else logging.INFO)
-    log.handlers[:] = [file, screen]
+    log.handlers[:] = [screen]
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addHandler(file)
+    file: logging.Handler = logging.NullHandler()
     try:
+        file = _log_file(Path(job.log[0]))
         main(job)
+    except KeyboardInterrupt:
+        _say("stopped", file, screen)
+        sys.exit(130)
     except (InputError, OSError) as error:
-        sentence = f"error: {error}"
-        file.emit(log.makeRecord(log.name, logging.ERROR, "", 0, sentence, (), sys.exc_info()))
-        screen.emit(log.makeRecord(log.name, logging.ERROR, "", 0, sentence, (), None))
+        _say(f"error: {error}", file, screen)
         sys.exit(1)
-    except BaseException:
+    except Exception:
         log.exception("unexpected error")
         sys.exit(1)
     finally:
-        file.close()
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+def _log_file(path: Path) -> logging.FileHandler:
+    """The rule's log, which all messages and warnings go to from now on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = logging.FileHandler(path, mode="w")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(file)
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(file)
+    return file
+
+
+def _say(sentence: str, file: logging.Handler, screen: logging.Handler) -> None:
+    """How a step ended: the sentence for people, with the traceback in the log only."""
+    file.handle(log.makeRecord(log.name, logging.ERROR, "", 0, sentence, (), sys.exc_info()))
+    screen.handle(log.makeRecord(log.name, logging.ERROR, "", 0, sentence, (), None))
 
 
 def label(job: Any) -> str:

@@ -1,0 +1,121 @@
+"""The frame around scripts: how a step ends, what it says where, and its progress."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interneuron.workflow import script
+from interneuron.workflow.script import Progress
+
+ENDS = {
+    "fine": "log.info('found 3'); warnings.warn('odd')",
+    "input": "log.info('found 3'); raise InputError('key x is 1, but takes 2')",
+    "full": "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'results/a')",
+    "bug": "raise ZeroDivisionError('by nought')",
+    "stop": "raise KeyboardInterrupt",
+    "threads": "log.info(' '.join(os.environ[name] for name in ('NUMBA_NUM_THREADS', 'OMP_WAIT_POLICY')))",
+}
+FRAME = """
+import errno, os, sys, warnings
+from types import SimpleNamespace
+from interneuron.errors import InputError
+from interneuron.workflow.script import log, step
+
+def main(job):
+    {body}
+
+step(main, SimpleNamespace(rule="train", wildcards=["vae", "000-004"], log=[sys.argv[1]], threads=3))
+"""
+
+
+def run(end: str, log: Path, **environment: str) -> tuple[int, str]:
+    """Exit status and standard error of a step that ends so."""
+    command = [sys.executable, "-c", FRAME.format(body=ENDS[end]), str(log)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+def test_a_step_that_ends_well_says_what_it_found(tmp_path: Path) -> None:
+    log = tmp_path / "logs/train/a.log"
+    assert run("fine", log) == (0, "train vae 000-004: found 3\n")
+    assert "INFO found 3" in log.read_text()
+    assert "UserWarning: odd" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "sentence"),
+    [
+        ("input", 1, "error: key x is 1, but takes 2"),
+        ("full", 1, "error: [Errno 28] No space left on device: 'results/a'"),
+        ("stop", 130, "stopped"),
+    ],
+)
+def test_what_people_can_mend_is_one_sentence(end: str, status: int, sentence: str, tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    found, said = run(end, log, INTERNEURON_QUIET="1")
+    assert (found, said) == (status, f"train vae 000-004: {sentence}\n")
+    assert sentence in log.read_text()
+    assert "Traceback" in log.read_text()
+
+
+def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    status, said = run("bug", log)
+    assert status == 1
+    for text in (said, log.read_text()):
+        assert "unexpected error" in text
+        assert "Traceback" in text
+        assert "ZeroDivisionError: by nought" in text
+
+
+def test_quiet_steps_say_nothing_but_errors(tmp_path: Path) -> None:
+    assert run("fine", tmp_path / "a.log", INTERNEURON_QUIET="1") == (0, "")
+    assert "found 3" in (tmp_path / "a.log").read_text()
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, said = run("fine", tmp_path / "file/a.log")
+    assert status == 1
+    assert said.startswith("train vae 000-004: error: [Errno ")
+    assert said.count("\n") == 1
+    # A disk that is full as soon as the log is open: the step's own sentence stands alone.
+    status, said = run("input", Path("/dev/full"), INTERNEURON_QUIET="1")
+    assert (status, said) == (1, "train vae 000-004: error: key x is 1, but takes 2\n")
+
+
+def test_libraries_are_told_the_threads_of_the_job(tmp_path: Path) -> None:
+    assert run("threads", tmp_path / "a.log") == (0, "train vae 000-004: 3 passive\n")
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.said: list[str] = []
+        monkeypatch.setattr(script.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(script.log, "info", self.said.append)
+
+
+def test_progress_counts_from_its_first_call_and_keeps_silent_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    progress = Progress("train", "iterations", every=5)
+    clock.now += 60  # imports and reading, which say nothing about what is left
+    progress(1000, 5000)
+    for done, seconds in ((1500, 3.0), (2000, 3.0), (2100, 1.0), (3000, 4.0)):
+        clock.now += seconds
+        progress(done, 5000)
+    # 1,000 in 6 s: 3,000 more take 18 s; 2,000 in 11 s: 2,000 more take 11 s.
+    assert clock.said == ["train: 2,000 of 5,000 iterations, 18 s left", "train: 3,000 of 5,000 iterations, 11 s left"]
+
+
+def test_progress_says_nothing_of_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    progress = Progress("train", every=5)
+    for done in (0, 0, 5, 5):
+        progress(done, 5)
+        clock.now += 10
+    assert clock.said == []
