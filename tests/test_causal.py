@@ -549,7 +549,14 @@ def chain_files(folder: Path, seed_count=2, classes=3, latents=4):
 
 
 def ace_job(folder: Path, name="ace.safetensors", **changes) -> SimpleNamespace:
-    wanted = {"alphas": [-1.0, 0.0, 1.0], "digits": [1, 2], "draws": 32, "replicates": 4, "published_draws": 3}
+    wanted = {
+        "alphas": [-1.0, 0.0, 1.0],
+        "digits": [1, 2],
+        "draws": 32,
+        "replicates": 4,
+        "published_draws": 3,
+        "published_class_draws": 3,
+    }
     return SimpleNamespace(
         input=SimpleNamespace(weights=folder / "weights.safetensors", data=folder / "data.safetensors"),
         output=[folder / name],
@@ -581,7 +588,7 @@ def test_script_writes_what_the_contract_says(tmp_path):
     assert {tensor.dtype for tensor in got.values()} == {np.dtype(np.float32)}
     assert about == {
         "layers": [["relu1", 5], ["relu2", 7], ["sigmoid", 6]], "alphas": [-1.0, 0.0, 1.0], "digits": [1, 2],
-        "seeds": [0, 1], "draws": 32, "replicates": 4, "published_draws": 3,
+        "seeds": [0, 1], "draws": 32, "replicates": 4, "published_draws": 3, "published_class_draws": 3,
     }  # fmt: skip
     for name, tensor in got.items():
         if name.endswith("class.effect"):
