@@ -23,7 +23,11 @@ container: "docker://python:3.11-slim"
 clear_stale_locks(Path(workflow.basedir))
 if "all" in map(str, workflow.output_settings.quiet or []):
     os.environ.update(INTERNEURON_QUIET="1")  # scripts inherit it
-PLAN = Plan(config, Path(workflow.basedir), " with ".join(map(os.path.relpath, workflow.configfiles)))
+PLAN = Plan(
+    config,
+    Path(workflow.basedir),
+    " with ".join(map(os.path.relpath, workflow.configfiles)),
+)
 
 
 wildcard_constraints:
