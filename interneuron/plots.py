@@ -304,19 +304,10 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "median" if x <= edge * 1.01 else f"{x:g}"))
     body.supxlabel("how far the preference lies below the median similarity", fontsize=9)
     marks = [
-        Line2D([], [], color=DARK, marker="o", linestyle="none", markersize=5, label="converged"),
-        Line2D(
-            [],
-            [],
-            color=DARK,
-            marker="o",
-            markerfacecolor="white",
-            linestyle="none",
-            markersize=5,
-            label="not converged",
-        ),
+        _mark("converged"),
+        _mark("not converged", "white"),
         Patch(color=YELLOW, alpha=0.3, label="plateau"),
-        Line2D([], [], color=DARK, marker="o", markerfacecolor="none", linestyle="none", markersize=11, label="chosen"),
+        _mark("chosen", "none", 11),
     ]
     if sweep["seed"].nunique() > 1:
         marks.append(Line2D([], [], color=GREY, linewidth=0.8, label="other seeds"))
@@ -673,19 +664,15 @@ def _swarm(
         axes.hlines(float(values.median()), at - 0.4, at + 0.4, color=colour, linewidth=1.4, zorder=2)
 
 
+def _mark(label: str, fill: str = DARK, size: int = 5) -> Line2D:
+    """A round mark for a legend."""
+    return Line2D([], [], color=DARK, marker="o", markerfacecolor=fill, linestyle="none", markersize=size, label=label)
+
+
 def _swarm_legend() -> list[Line2D | Patch]:
     return [
-        Line2D([], [], color=DARK, marker="o", linestyle="none", markersize=5, label="a seed, converged"),
-        Line2D(
-            [],
-            [],
-            color=DARK,
-            marker="o",
-            markerfacecolor="white",
-            linestyle="none",
-            markersize=5,
-            label="not converged",
-        ),
+        _mark("a seed, converged"),
+        _mark("not converged", "white"),
         Line2D([], [], color=DARK, linewidth=1.4, label="median"),
     ]
 
