@@ -18,6 +18,7 @@ _ROOMS = (
     "evaluate",
     "images",
     "io",
+    "lattices",
     "lesion",
     "nets",
     "plots",
