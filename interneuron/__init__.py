@@ -22,6 +22,7 @@ _ROOMS = (
     "lesion",
     "nets",
     "plots",
+    "regularization",
     "similarity",
     "training",
 )
