@@ -24,7 +24,7 @@ def main():
     from scipy import sparse
     from torch import nn
 
-    from interneuron import lattices
+    from interneuron import coactivation, lattices
     from interneuron.regularization import operator, penalty
 
     torch.set_num_threads(options.threads)
@@ -97,6 +97,18 @@ def main():
         for side in [*sides][1:]:
             over = median(b / a - 1 for a, b in zip(seconds["none"], seconds[side], strict=True))
             print(f"{side:30} {over:+8.1%}")
+
+    samples = torch.relu(torch.randn(10_000, 20, generator=stream) @ torch.randn(20, n, generator=stream))
+    for kind, k in (("adaptive", 1), ("knn", 5)):
+        seconds = []
+        for _ in range(7):
+            start = time.process_time()
+            weights = coactivation.learned(samples, kind, k)
+            laplacian = coactivation.laplacians(weights)
+            count = coactivation.components(weights, above=0.1)
+            seconds.append(time.process_time() - start)
+        print(f"rebuild, {kind}, {n} neurons x {len(samples):,} samples: {median(seconds):.3f} s ({count} components)")
+        assert torch.isfinite(laplacian).all()
 
 
 if __name__ == "__main__":

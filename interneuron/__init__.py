@@ -14,6 +14,7 @@ _ROOMS = (
     "causal",
     "claims",
     "clustering",
+    "coactivation",
     "data",
     "evaluate",
     "images",
