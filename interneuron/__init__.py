@@ -26,6 +26,7 @@ _ROOMS = (
     "regularization",
     "similarity",
     "training",
+    "wavelets",
 )
 
 
