@@ -16,6 +16,7 @@ _ROOMS = (
     "clustering",
     "coactivation",
     "data",
+    "data_gsr",
     "evaluate",
     "images",
     "io",
@@ -25,6 +26,9 @@ _ROOMS = (
     "plots",
     "regularization",
     "similarity",
+    "simulate",
+    "structure",
+    "structured_training",
     "training",
     "wavelets",
 )

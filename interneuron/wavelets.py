@@ -75,6 +75,9 @@ class SoftmaxEmbedding(nn.Module):
     Raises InputError for atoms of another shape, and infinite or NaN ones.
     """
 
+    atoms: Tensor
+    inverse: Tensor
+
     def __init__(self, atoms: npt.ArrayLike) -> None:
         super().__init__()
         forward = torch.as_tensor(np.asarray(atoms), dtype=torch.float32)
