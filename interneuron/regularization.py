@@ -94,7 +94,8 @@ def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic") -> Tensor:
     z: activations [batch, nodes], or [batch, channels, height, width] of a convolution, whose channels are the nodes:
     each position counts as a sample of its own, so that the weight means the same on images of any size. Gives a
     scalar. With seeds in front, [seeds, batch, nodes] or [seeds, batch, channels, height, width], it gives one penalty
-    a seed, [seeds]; an operator with one Laplacian a seed takes only these.
+    a seed, [seeds]; an operator with one Laplacian a seed takes only these. What is the same on all nodes has no share
+    in z' L z but has in z' z, so a network can lower the Rayleigh form, as released, by a common offset alone.
 
     The gradient, 2 L z / batch for the symmetric part of L (`rayleigh`: 2 (L z - r z) / (z' z + 1e-12) / batch with the
     quotient r), is kept from the forward pass, so that forward and backward together take one product. An operator of
