@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from interneuron.errors import InputError
+from interneuron.registry import Registry
 
 
 class ConditionalVAE(nn.Module):
@@ -118,7 +119,9 @@ class Judge(nn.Module):
         return self.classifier(self.features(x).flatten(-3))
 
 
-_ARCHITECTURES: dict[str, type[nn.Module]] = {"conditional-vae": ConditionalVAE, "judge": Judge}
+_ARCHITECTURES: Registry[type[nn.Module]] = Registry(
+    "architecture", {"conditional-vae": ConditionalVAE, "judge": Judge}
+)
 
 
 def fit_arguments(
@@ -128,8 +131,8 @@ def fit_arguments(
 
     Raises: InputError for an unknown architecture.
     """
-    _check_architecture(architecture)
-    sizes = {"pixels": height * width} if architecture == "conditional-vae" else {"height": height, "width": width}
+    kind = _ARCHITECTURES[architecture]
+    sizes = {"pixels": height * width} if issubclass(kind, ConditionalVAE) else {"height": height, "width": width}
     return {**arguments, **sizes, "classes": classes}
 
 
@@ -138,11 +141,11 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
 
     Raises: InputError for an unknown architecture, or arguments that it does not take.
     """
-    _check_architecture(architecture)
+    kind = _ARCHITECTURES[architecture]
     try:
         # Parameters on the meta device draw nothing from the global generator.
         with torch.device("meta"):
-            network = _ARCHITECTURES[architecture](**arguments)
+            network = kind(**arguments)
     except TypeError as error:
         raise InputError(f"architecture {architecture}: {str(error).split('__init__() ')[-1]}") from error
     return network.to_empty(device="cpu")
@@ -210,8 +213,3 @@ def _check_sizes(**sizes: int | Sequence[int]) -> None:
                     if many
                     else f"{name}: got {size!r}, it takes a whole number of at least 1"
                 )
-
-
-def _check_architecture(architecture: str) -> None:
-    if architecture not in _ARCHITECTURES:
-        raise InputError(f"no architecture {architecture!r}; there are {', '.join(_ARCHITECTURES)}")

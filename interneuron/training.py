@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from interneuron.errors import InputError
 from interneuron.nets import ConditionalVAE, build, initialise
+from interneuron.registry import Registry
 from interneuron.seeds import torch_generator
 
 Losses = tuple[Tensor, dict[str, Tensor]]
@@ -74,7 +75,6 @@ def train(
     _check(x, y, x_test, y_test, seeds, iterations, learning_rate, batch, shift, scale, report_every)
     _check_name("optimiser", optimiser, ("adam",))
     _check_name("schedule", schedule, ("constant", "cosine"))
-    _check_name("loss", loss, tuple(_LOSSES))
     needed, measure = _LOSSES[loss]
     if architecture != needed:
         raise InputError(f"loss {loss} is for the architecture {needed}, got {architecture}")
@@ -145,10 +145,10 @@ def _cross_entropy(logits: Tensor, onehot: Tensor) -> Tensor:
     return -(functional.log_softmax(logits, -1) * onehot).sum(-1).mean(-1)
 
 
-_LOSSES: dict[str, tuple[str, Callable[..., Losses]]] = {
-    "conditional-beta-vae": ("conditional-vae", _conditional_beta_vae),
-    "cross-entropy": ("judge", _classification),
-}
+_LOSSES: Registry[tuple[str, Callable[..., Losses]]] = Registry(
+    "loss",
+    {"conditional-beta-vae": ("conditional-vae", _conditional_beta_vae), "cross-entropy": ("judge", _classification)},
+)
 
 
 class _StackedProduct(torch.autograd.Function):

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import interneuron
 from interneuron.errors import InputError
+from interneuron.registry import Registry
 from interneuron.workflow.script import log, step
 
 MS_A_FRAME = 350
@@ -100,61 +102,71 @@ class Study:
         return pd.DataFrame(self.rows) if self.rows else None
 
 
-def traversal(study: Study) -> tuple[Any, ...]:
+def images(study: Study) -> tuple[Any, ...]:
+    """What both traversals show."""
     latents = study.latents()
     title = f"Images of digit {study.digit} as one latent moves, seed {study.seed()}"
     return study.effect_of("traversal", latents), study.names(latents), study.alphas(), title
 
 
-def effects(study: Study) -> tuple[Any, ...]:
+def traversal(study: Study) -> Any:
+    return interneuron.plots.traversal(*images(study))
+
+
+def traversal_frames(study: Study) -> Any:
+    return interneuron.plots.traversal_frames(*images(study))
+
+
+def effects(study: Study) -> Any:
     latents = study.active()
     title = f"Average causal effect of the active latents on the pixels of digit {study.digit}, seed {study.seed()}"
-    return study.effect_of("effect", latents), study.names(latents), study.alphas(), title
+    return interneuron.plots.effects(study.effect_of("effect", latents), study.names(latents), study.alphas(), title)
 
 
-def classes(study: Study) -> tuple[Any, ...]:
+def classes(study: Study) -> Any:
     title = f"Average causal effect of every class on the pixels, seed {study.seed()}"
-    return study.pixels(f"seed{study.seed()}.class.effect"), title
+    return interneuron.plots.classes(study.pixels(f"seed{study.seed()}.class.effect"), title)
 
 
-def published(study: Study) -> tuple[Any, ...]:
+def published(study: Study) -> Any:
     """The strongest latent and the weakest, a nuisance."""
     latents = list(dict.fromkeys([study.latents()[0], study.latents()[-1]]))
     title = f"Effects from common draws, and as published, digit {study.digit}, seed {study.seed()}"
     both = [study.effect_of(kind, latents) for kind in ("effect", "published")]
-    return *both, study.names(latents), study.alphas(), title
+    return interneuron.plots.published(*both, study.names(latents), study.alphas(), title)
 
 
-def kl(study: Study) -> tuple[Any, ...]:
-    return study.kl(), study.active_above
+def kl(study: Study) -> Any:
+    return interneuron.plots.kl(study.kl(), study.active_above)
 
 
-def preference(study: Study) -> tuple[Any, ...]:
-    return study.strongest(study.table("sweep")), study.seed()
+def preference(study: Study) -> Any:
+    return interneuron.plots.preference(study.strongest(study.table("sweep")), study.seed())
 
 
-def clusters(study: Study) -> tuple[Any, ...]:
-    return study.strongest(study.table("sweep")), study.reported()
+def clusters(study: Study) -> Any:
+    return interneuron.plots.clusters(study.strongest(study.table("sweep")), study.reported())
 
 
-def layers(study: Study) -> tuple[Any, ...]:
-    return study.strongest(study.table("clusters")), study.seed()
+def layers(study: Study) -> Any:
+    return interneuron.plots.layers(study.strongest(study.table("clusters")), study.seed())
 
 
-def sizes(study: Study) -> tuple[Any, ...]:
+def sizes(study: Study) -> Any:
     table = study.strongest(study.table("lesions"))
-    return table[(table["scope"] == "all") & (table["ablation"] == "zero")], study.reported()
+    table = table[(table["scope"] == "all") & (table["ablation"] == "zero")]
+    return interneuron.plots.sizes(table, study.reported())
 
 
-def null(study: Study) -> tuple[Any, ...]:
+def null(study: Study) -> Any:
     tables = [study.strongest(study.table(name)) for name in ("lesions", "null")]
     lesions, random = (table[table["ablation"] != "mean"] for table in tables)
-    return lesions, random, study.seed(), study.fail_below
+    return interneuron.plots.null(lesions, random, study.seed(), study.fail_below)
 
 
-def lesions(study: Study) -> tuple[Any, ...]:
+def lesions(study: Study) -> Any:
     """Each reading's clustering nearest alpha = 0, of the first block's first seed: the one with example images."""
-    from interneuron import io, plots
+    from interneuron import io
 
     path = study.inputs.lesioned[0]
     table = study.strongest(io.load_table(study.inputs.lesions[0]))
@@ -173,46 +185,44 @@ def lesions(study: Study) -> tuple[Any, ...]:
             f"{cluster}: {neurons:,} neurons, {accuracy:.0%}"
             for cluster, neurons, accuracy in zip(own["cluster"], own["neurons"], own["accuracy"], strict=True)
         ]
+        kind = interneuron.plots.READINGS.get(reading, (reading,))[0]
         panels.append(
             {
-                "title": f"clusters of {plots.READINGS.get(reading, (reading,))[0]}, latent set to {alphas[at]:g}",
+                "title": f"clusters of {kind}, latent set to {alphas[at]:g}",
                 "images": images,
                 "names": ["intact", *rows],
                 "fails": [False, *(own["accuracy"] < study.fail_below)],
             }
         )
-    return (
-        panels,
-        alphas,
-        f"Digit {study.digit} with one cluster silenced (its size; images that the judge still recognises)",
-    )
+    title = f"Digit {study.digit} with one cluster silenced (its size; images that the judge still recognises)"
+    return interneuron.plots.lesions(panels, alphas, title)
 
 
-# Name of a picture: what reads its data, and the function of interneuron.plots that draws them.
-FIGURES = {
-    "traversal.png": (traversal, "traversal"),
-    "traversal.gif": (traversal, "traversal_frames"),
-    "effects.png": (effects, "effects"),
-    "classes.png": (classes, "classes"),
-    "published.png": (published, "published"),
-    "kl.png": (kl, "kl"),
-    "preference.png": (preference, "preference"),
-    "clusters.png": (clusters, "clusters"),
-    "layers.png": (layers, "layers"),
-    "lesions.png": (lesions, "lesions"),
-    "sizes.png": (sizes, "sizes"),
-    "null.png": (null, "null"),
-}
+# What draws each picture.
+FIGURES = Registry(
+    "figure",
+    {
+        "traversal.png": traversal,
+        "traversal.gif": traversal_frames,
+        "effects.png": effects,
+        "classes.png": classes,
+        "published.png": published,
+        "kl.png": kl,
+        "preference.png": preference,
+        "clusters.png": clusters,
+        "layers.png": layers,
+        "lesions.png": lesions,
+        "sizes.png": sizes,
+        "null.png": null,
+    },
+)
 
 
 def main(job: Any) -> None:
-    name = job.wildcards.figure
-    if name not in FIGURES:
-        raise InputError(f"there is no figure {name!r}; there are {', '.join(FIGURES)}")
-    from interneuron import io, plots
+    from interneuron import io
 
-    read, draw = FIGURES[name]
-    picture = getattr(plots, draw)(*read(Study(job.input, job.params.settings)))
+    name = job.wildcards.figure
+    picture = FIGURES[name](Study(job.input, job.params.settings))
     path = Path(job.output[0])
     if path.suffix == ".gif":
         io.save_animation(path, picture, MS_A_FRAME)

@@ -1,6 +1,5 @@
 """The config: what it takes, and one sentence for everything that it does not."""
 
-import ast
 import copy
 import json
 import re
@@ -13,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import script
 
 from interneuron.errors import InputError
 from interneuron.workflow import config, documentation
@@ -433,16 +433,7 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 def test_figures_are_those_that_the_script_draws() -> None:
-    tree = ast.parse((ROOT / "scripts/figures.py").read_bytes())
-    tables = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and "FIGURES" in ast.unparse(node).split("=")[0]
-    ]
-    assert len(tables) == 1
-    assert isinstance(tables[0], ast.Dict)
-    drawn = [ast.literal_eval(key) for key in tables[0].keys if key is not None]
-    assert sorted(drawn) == sorted(get_args(config.Figure))
+    assert sorted(script("figures").FIGURES._things) == sorted(get_args(config.Figure))
 
 
 # documentation

@@ -18,7 +18,7 @@ from interneuron import io, plots
 from interneuron.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
-FIGURES = sorted(script("figures").FIGURES)
+FIGURES = sorted(script("figures").FIGURES._things)
 ALPHAS = [-1.0, 0.0, 1.0]
 
 
