@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from interneuron.errors import InputError
-from interneuron.nets import ConditionalVAE, build, initialise
+from interneuron.nets import MLP, ConditionalVAE, build, initialise
 from interneuron.registry import Registry
 from interneuron.seeds import torch_generator
 
@@ -29,9 +29,12 @@ def train(
     iterations: int,
     learning_rate: float,
     loss_arguments: Mapping[str, float] | None = None,
+    initialisation: str = "kaiming-normal",
     optimiser: str = "adam",
+    epsilon: float = 1e-8,
     schedule: str = "constant",
     batch: int = 64,
+    drop_last: bool = True,
     shift: int = 0,
     scale: float = 255.0,
     report_every: int = 1000,
@@ -39,9 +42,9 @@ def train(
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Networks of one architecture, one a seed, trained side by side.
 
-    Every seed has its own initialisation (Kaiming normal weights, zero biases), its own order of the samples (each
-    epoch a new shuffle, without replacement, an incomplete last batch dropped) and its own noise, all from generators
-    derived from the seed's number alone: company in the block changes a seed's numbers by rounding at most.
+    Every seed has its own initialisation (random weights, zero biases), its own order of the samples (each epoch a new
+    shuffle, without replacement) and its own noise, all from generators derived from the seed's number alone: company
+    in the block changes a seed's numbers by rounding at most.
 
     Losses:
       `conditional-beta-vae`: reconstruction_weight (reconstruction + beta KL) + class_weight CE, where reconstruction
@@ -49,18 +52,27 @@ def train(
         from N(0, I), and CE the cross-entropy of the linear classifier on [z, c]; each in nats, averaged over the
         batch. Chattopadhyay et al. 2019, code (solver_mod.py); Hui 2022, equation 2.
       `cross-entropy`: that of the logits.
+      `penalised-cross-entropy`: cross-entropy (binary with two classes) + activity sum_j |a_j| + kernel sum W^2, where
+        a are the activations of the first hidden layer and W its weights; the first two averaged over the batch, as
+        Keras does. Picchiotti and Gori 2021, section 4, and their code.
 
     Args:
         architecture, arguments: of `interneuron.nets.build`.
-        x, y: training images, uint8 [n, height, width], and classes, int64 [n]. x / scale lies in [0, 1].
+        x, y: training images, uint8 [n, height, width], or a table, float32 [n, features]; classes, int64 [n]. The
+            network sees x / scale, which lies in [0, 1] for images.
         x_test, y_test: the same of the test split.
         seeds: numbers of the seeds.
-        loss: `conditional-beta-vae` or `cross-entropy`.
-        loss_arguments: `beta`, `reconstruction_weight` and `class_weight` (10, 10 and 1 by default).
+        loss: `conditional-beta-vae`, `cross-entropy` or `penalised-cross-entropy`.
+        iterations: batches in all, a seed.
+        loss_arguments: `beta`, `reconstruction_weight` and `class_weight` (10, 10 and 1 by default); `activity` and
+            `kernel` (0).
+        initialisation: of the weights, a scheme of `interneuron.nets.initialise`.
         optimiser: `adam` (betas 0.9 and 0.999).
+        epsilon: what Adam adds to the root of the second moment.
         schedule: of the learning rate; `constant`, or `cosine`: learning_rate (1 + cos(pi i / iterations)) / 2 in
             iteration i.
         batch: samples a seed and iteration.
+        drop_last: whether an epoch's incomplete last batch is dropped.
         shift: each training image is moved by up to so many pixels in both directions, at random (0: not at all).
         report_every: iterations that one row of training means covers.
         progress: called with (iterations done, iterations).
@@ -81,12 +93,12 @@ def train(
     seeds = [int(seed) for seed in seeds]
 
     _keep_freed_memory()
-    network = _stacked(architecture, arguments, seeds)
+    network = _stacked(architecture, arguments, seeds, initialisation)
     _check_classes(_classes(network), y, y_test)
-    steps = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    steps = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=epsilon, fused=True)
     # Stacked linear layers overwrite their gradients; those of the others would add up.
     added = [parameter for parameter in network.parameters() if parameter.grad is None]
-    sampler = _Sampler(network, x, y, seeds, batch, shift, scale)
+    sampler = _Sampler(network, x, y, seeds, batch, drop_last, shift, scale)
     means = _Means(seeds)
     for i in range(iterations):
         if schedule == "cosine":
@@ -141,13 +153,40 @@ def _classification(network: Any, x: Tensor, onehot: Tensor, noise: Tensor) -> L
     return loss, {"cross_entropy": loss, "accuracy": accuracy}
 
 
+def _penalised(
+    network: Any, x: Tensor, onehot: Tensor, noise: Tensor, activity: float = 0.0, kernel: float = 0.0
+) -> Losses:
+    first, relu, *rest = network
+    hidden = logits = relu(first(x))
+    for layer in rest:
+        logits = layer(logits)
+    if logits.shape[-1] == 1:
+        logits, truth = logits[..., 0], onehot[..., 1]
+        cross_entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(-1)
+        right = (logits > 0) == (truth > 0)
+    else:
+        cross_entropy = _cross_entropy(logits, onehot)
+        right = logits.argmax(-1) == onehot.argmax(-1)
+    loss, metrics = cross_entropy, {"cross_entropy": cross_entropy, "accuracy": right.float().mean(-1)}
+    if activity:
+        metrics["activity"] = hidden.sum(-1).mean(-1)  # after a ReLU nothing is below 0
+        loss = loss + activity * metrics["activity"]
+    if kernel:
+        loss = loss + kernel * first.weight.square().sum((-2, -1))
+    return loss, metrics
+
+
 def _cross_entropy(logits: Tensor, onehot: Tensor) -> Tensor:
     return -(functional.log_softmax(logits, -1) * onehot).sum(-1).mean(-1)
 
 
 _LOSSES: Registry[tuple[str, Callable[..., Losses]]] = Registry(
     "loss",
-    {"conditional-beta-vae": ("conditional-vae", _conditional_beta_vae), "cross-entropy": ("judge", _classification)},
+    {
+        "conditional-beta-vae": ("conditional-vae", _conditional_beta_vae),
+        "cross-entropy": ("judge", _classification),
+        "penalised-cross-entropy": ("mlp", _penalised),
+    },
 )
 
 
@@ -188,6 +227,18 @@ class _StackedLinear(nn.Module):
         return _StackedProduct.apply(x, self.weight, self.bias, self.weight.grad, self.bias.grad)
 
 
+class _SmallStackedLinear(nn.Module):
+    """The same with autograd's own gradients: quicker where layers are small, and a weight may be penalised too."""
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, x.transpose(1, 2)).transpose(1, 2)
+
+
 class _StackedConv2d(nn.Module):
     """Convolutions of all seeds as one grouped convolution, [seeds, batch, channels, height, width]."""
 
@@ -210,12 +261,14 @@ class _StackedConv2d(nn.Module):
         return y.unflatten(1, (seeds, -1)).transpose(0, 1)
 
 
-def _stacked(architecture: str, arguments: Mapping[str, Any], seeds: Sequence[int]) -> nn.Module:
+def _stacked(architecture: str, arguments: Mapping[str, Any], seeds: Sequence[int], initialisation: str) -> nn.Module:
     """The architecture, each layer with parameters replaced by that layer of all seeds, under the same name."""
     networks = [build(architecture, arguments) for _ in seeds]
     for seed, network in zip(seeds, networks, strict=True):
-        initialise(network, torch_generator(seed, "initialisation"))
-    stacks = {nn.Linear: _StackedLinear, nn.Conv2d: _StackedConv2d}
+        initialise(network, torch_generator(seed, "initialisation"), initialisation)
+    stacks: dict[type[nn.Module], Any] = {nn.Linear: _StackedLinear, nn.Conv2d: _StackedConv2d}
+    if isinstance(networks[0], MLP):
+        stacks[nn.Linear] = _SmallStackedLinear
     for name, layer in list(networks[0].named_modules()):
         if type(layer) in stacks:
             networks[0].set_submodule(name, stacks[type(layer)]([network.get_submodule(name) for network in networks]))
@@ -223,12 +276,20 @@ def _stacked(architecture: str, arguments: Mapping[str, Any], seeds: Sequence[in
 
 
 class _Sampler:
-    """Batches of all seeds: images [seeds, batch, pixels], one-hot classes, and noise for the latents."""
+    """Batches of all seeds: samples [seeds, batch, inputs], one-hot classes, and noise for the latents."""
 
     _NOISE = 64  # iterations whose noise is drawn at once
 
     def __init__(
-        self, network: nn.Module, x: Tensor, y: Tensor, seeds: Sequence[int], batch: int, shift: int, scale: float
+        self,
+        network: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        seeds: Sequence[int],
+        batch: int,
+        drop_last: bool,
+        shift: int,
+        scale: float,
     ) -> None:
         self.seeds, self.batch, self.shift, self.scale = seeds, batch, shift, scale
         self.orders = [torch_generator(seed, "order") for seed in seeds]
@@ -241,7 +302,7 @@ class _Sampler:
             self.x = functional.pad(x, [shift] * 4).unfold(1, x.shape[1], 1).unfold(2, x.shape[2], 1)
         self.latents = network.latents if isinstance(network, ConditionalVAE) else 0
         self.noise = torch.empty(len(seeds), self._NOISE, batch, self.latents)
-        self.batches = len(x) // batch
+        self.batches = len(x) // batch if drop_last else -(-len(x) // batch)
         self.drawn = 0
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -258,9 +319,10 @@ class _Sampler:
             down, right = torch.cat(moves, 1)
             images = self.x[rows, down, right]
         else:
-            images = self.x[rows]
-        shape = (len(self.seeds), self.batch, -1)
-        return images.reshape(shape) / self.scale, self.onehot[rows].reshape(shape), self.noise[:, noise]
+            images = self.x.index_select(0, rows)
+        shape = (len(self.seeds), len(rows) // len(self.seeds), -1)
+        onehot = self.onehot.index_select(0, rows)
+        return images.reshape(shape) / self.scale, onehot.reshape(shape), self.noise[:, noise]
 
 
 class _Means:
@@ -348,11 +410,13 @@ def _check(
     report_every: int,
 ) -> None:
     for split, images, classes in (("train", x, y), ("test", x_test, y_test)):
-        if images.ndim != 3 or images.dtype != torch.uint8:
+        if (images.ndim, images.dtype) not in ((3, torch.uint8), (2, torch.float32)):
             raise InputError(
                 f"training: {split} images are {images.dtype} of shape {tuple(images.shape)}, it takes uint8 "
-                "[samples, height, width]"
+                "[samples, height, width], or a table, float32 [samples, features]"
             )
+        if images.is_floating_point() and not images.isfinite().all():
+            raise InputError(f"training: the {split} table has values that are not finite, it takes none")
         if classes.shape != images.shape[:1] or classes.dtype != torch.int64:
             raise InputError(
                 f"training: {split} classes are {classes.dtype} of shape {tuple(classes.shape)}, it takes int64 "
@@ -361,15 +425,15 @@ def _check(
         if not len(images):
             raise InputError(f"training: the {split} split is empty, it takes at least one image")
     if x.shape[1:] != x_test.shape[1:]:
-        sizes = [f"{height} x {width}" for height, width in (x.shape[1:], x_test.shape[1:])]
+        sizes = [" x ".join(map(str, shape)) for shape in (x.shape[1:], x_test.shape[1:])]
         raise InputError(f"training: images of {' and of '.join(sizes)} pixels, it takes one size in both splits")
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
     for name, number in (("iterations", iterations), ("batch", batch), ("report_every", report_every)):
         if number < 1:
             raise InputError(f"training: {name} is {number}, it takes at least 1")
-    if shift < 0:
-        raise InputError(f"training: shift is {shift}, it takes 0 or more pixels")
+    if shift < 0 or (shift and x.ndim == 2):
+        raise InputError(f"training: shift is {shift}, it takes 0 or more pixels, and 0 of a table")
     for name, value in (("learning_rate", learning_rate), ("scale", scale)):
         if not 0 < value < math.inf:
             raise InputError(f"training: {name} is {value}, it takes a positive number")

@@ -183,5 +183,9 @@ def test_fit_arguments_adds_what_the_data_decide():
         "classes": 4,
     }
     assert fit_arguments("judge", {}, 3, 2, 4) == {"height": 3, "width": 2, "classes": 4}
-    with pytest.raises(InputError, match="no architecture 'mlp'"):
-        fit_arguments("mlp", {}, 3, 2, 4)
+    assert fit_arguments("mlp", {"hidden": [5]}, 3, 2, 4) == {"hidden": [5], "inputs": 6, "classes": 4}
+    assert fit_arguments("mlp", {"hidden": [5]}, 7, 2) == {"hidden": [5], "inputs": 7, "classes": 2}
+    with pytest.raises(InputError, match="no architecture 'unet'"):
+        fit_arguments("unet", {}, 3, 2, 4)
+    with pytest.raises(InputError, match="architecture judge: got a table of 7 features, it takes images"):
+        fit_arguments("judge", {}, 7, 2)

@@ -250,3 +250,140 @@ def test_the_script_writes_weights_that_load(tmp_path):
         np.testing.assert_array_equal(tensors[name], tensor.numpy())
     load(tensors, about, 5)
     assert io.load_table(output.training).to_dict("records") == rows
+
+
+# tables and multilayer perceptrons
+
+MLP = {"inputs": 6, "classes": 2, "hidden": [5, 3]}
+
+
+def table(n, stream, classes=2):
+    """Gaussian features; the class is the sign of a product, or one of three ranges of a sum."""
+    x = torch.randn(n, 6, generator=torch_generator(0, stream))
+    y = (
+        (x[:, 0] * x[:, 1] > 0).long()
+        if classes == 2
+        else torch.bucketize(x[:, 0] + x[:, 2], torch.tensor([-0.5, 0.5]))
+    )
+    return x, y
+
+
+TABLE = (*table(50, "train"), *table(23, "test"))
+
+
+def run_table(seeds, data=TABLE, **changes):
+    settings = {
+        "loss": "penalised-cross-entropy",
+        "initialisation": "glorot-uniform",
+        "epsilon": 1e-7,
+        "iterations": 30,
+        "learning_rate": 1e-2,
+        "batch": 16,
+        "drop_last": False,
+        "scale": 1.0,
+        "report_every": 10,
+        "arguments": MLP,
+    } | changes
+    return train("mlp", settings.pop("arguments"), *data, seeds, **settings)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("penalties", [{}, {"activity": 0.3}, {"kernel": 0.2}, {"activity": 0.3, "kernel": 0.2}])
+def test_penalties_are_those_of_keras(penalties, classes):
+    """The oracle: an ordinary module, autograd and unfused Adam.
+
+    Keras divides an activity penalty by the samples in the batch, and adds a kernel penalty as it is.
+    """
+    seed, data, arguments = 4, (*table(50, "train", classes), *table(23, "test", classes)), MLP | {"classes": classes}
+    network = build("mlp", arguments)
+    initialise(network, torch_generator(seed, "initialisation"), "glorot-uniform")
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01, eps=1e-3, foreach=False)
+    order = torch_generator(seed, "order")
+    losses, sizes = [], []
+    for i in range(9):  # 4 batches an epoch, the last one of 2 samples
+        if i % 4 == 0:
+            permutation = torch.randperm(50, generator=order)
+        rows = permutation[i % 4 * 16 :][:16]
+        x, y = data[0][rows], data[1][rows]
+        hidden = network.relu1(network.linear1(x))
+        logits = network.linear3(network.relu2(network.linear2(hidden)))
+        if classes == 2:
+            assert logits.shape == (len(rows), 1)
+            loss = nn.functional.binary_cross_entropy(torch.sigmoid(logits[:, 0]), y.float())
+        else:
+            loss = nn.functional.cross_entropy(logits, y)
+        loss = loss + penalties.get("activity", 0) * hidden.abs().sum() / len(rows)
+        loss = loss + penalties.get("kernel", 0) * (network.linear1.weight**2).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        sizes.append(len(rows))
+    assert sizes == [16, 16, 16, 2, 16, 16, 16, 2, 16]
+    tensors, rows = run_table(
+        [seed], data, arguments=arguments, iterations=9, loss_arguments=penalties, epsilon=1e-3, report_every=1
+    )
+    assert values(rows, "train", "loss", seed) == pytest.approx(losses, rel=1e-5)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(tensors[name][0], parameter.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_company_changes_a_seed_of_a_table_by_rounding_at_most():
+    penalties = {"activity": 0.02, "kernel": 0.01}
+    together, rows = run_table([3, 0, 9], loss_arguments=penalties)
+    for i, seed in enumerate((3, 0, 9)):
+        alone, its_rows = run_table([seed], loss_arguments=penalties)
+        for name, tensor in alone.items():
+            torch.testing.assert_close(together[name][i], tensor[0], rtol=1e-4, atol=1e-5)
+        company = [row["value"] for row in rows if row["seed"] == seed]
+        assert company == pytest.approx([row["value"] for row in its_rows], rel=1e-4, abs=1e-5)
+    first = together["linear1.weight"]
+    assert (first[0] - first[1]).abs().max() > 0.01
+
+
+def test_glorot_uniform_fills_its_range_and_biases_begin_at_0():
+    network = build("mlp", {"inputs": 300, "classes": 2, "hidden": [200]})
+    initialise(network, torch_generator(0, "test"), "glorot-uniform")
+    limit = (6 / 500) ** 0.5
+    weight = network.linear1.weight
+    assert 0.999 * limit < weight.abs().max() <= limit
+    assert weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.01)
+    assert not network.linear1.bias.any()
+    with pytest.raises(InputError, match="no initialisation 'zeros'; there are kaiming-normal, glorot-uniform"):
+        initialise(network, torch_generator(0, "test"), "zeros")
+
+
+def test_the_test_rows_of_a_table_are_of_the_trained_network():
+    tensors, rows = run_table([5, 6], iterations=300, loss_arguments={"activity": 0.01})
+    assert {row["metric"] for row in rows} == {"loss", "cross_entropy", "accuracy", "activity"}
+    about = {"architecture": "mlp", "arguments": MLP, "seeds": [5, 6]}
+    for seed in (5, 6):
+        mlp = load({name: tensor.numpy() for name, tensor in tensors.items()}, about, seed)
+        logits = mlp(TABLE[2])[:, 0]
+        accuracy = ((logits > 0) == (TABLE[3] == 1)).float().mean().item()
+        assert values(rows, "test", "accuracy", seed) == pytest.approx([accuracy])
+        expected = nn.functional.binary_cross_entropy_with_logits(logits, TABLE[3].float()).item()
+        assert values(rows, "test", "cross_entropy", seed) == pytest.approx([expected], rel=1e-4)
+        assert values(rows, "train", "loss", seed)[-1] < values(rows, "train", "loss", seed)[0]
+
+
+def test_images_train_a_perceptron_too():
+    arguments = {"inputs": 20, "classes": 3, "hidden": [8]}
+    _, rows = run_table([0], DATA, arguments=arguments, iterations=200, scale=255.0)
+    assert values(rows, "test", "accuracy", 0)[0] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data": (TABLE[0].double(), *TABLE[1:])}, "train images are torch.float64 of shape .*or a table, float32"),
+        ({"data": (TABLE[0] / 0, *TABLE[1:])}, "the train table has values that are not finite"),
+        ({"data": (TABLE[0][:, :4], *TABLE[1:])}, "images of 4 and of 6 pixels"),
+        ({"shift": 1}, "shift is 1, it takes 0 or more pixels, and 0 of a table"),
+        ({"loss": "cross-entropy"}, "is for the architecture judge, got mlp"),
+        ({"initialisation": "ones"}, "no initialisation 'ones'"),
+    ],
+)
+def test_what_does_not_fit_a_table_is_refused(changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        run_table([0], **changes)
