@@ -194,8 +194,8 @@ STUDY, VAE, DIGITS, TOP = (
         (DIGITS, "prepare.test_shar", 0.1, "prepare.test_shar is no known key (did you mean test_share?); prepare "),
         (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes studies and title"),
         (STUDY, "paper", None, "paper is missing, but takes a value"),
-        (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae' or 'judge'"),
-        (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx' or 'digits'"),
+        (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae', 'judge' or 'mlp'"),
+        (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx', 'digits', "),
         # types
         (STUDY, "activations.digits", 5, "activations.digits is 5, but takes a list"),
         (STUDY, "activations.alphas", [0, "x"], "activations.alphas.1 is 'x', but takes a number"),
@@ -239,13 +239,13 @@ STUDY, VAE, DIGITS, TOP = (
         (STUDY, "lesion.fail_below", 50, "lesion.fail_below is 50, but takes a number of at most 1.0"),
         (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'classes.png', "),
         (VAE, "learning_rate", 0, "learning_rate is 0, but takes a number above 0.0"),
-        (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae' or 'judge'"),
+        (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae', 'judge' or 'mlp'"),
         (VAE, "seeds", 5, "seeds is 5, but takes a multiple of block, which is 2"),
         (
             DIGITS,
             "prepare.reader",
             "digit",
-            "prepare.reader is 'digit', but takes 'idx' or 'digits' (did you mean digits?)",
+            "prepare.reader is 'digit', but takes 'idx', 'digits', 'boolean' or 'titanic' (did you mean digits?)",
         ),
         (DIGITS, "files.0.sha256", "12", "files.0.sha256 is '12', but takes 64 hexadecimal digits (0-9, a-f)"),
         (
@@ -257,6 +257,20 @@ STUDY, VAE, DIGITS, TOP = (
         (DIGITS, "files.0.urls", ["ftp://x"], "files.0.urls.0 is 'ftp://x', but takes an address that begins with"),
         (DIGITS, "files.0.path", "../x", "files.0.path is '../x', but takes a relative path without '..'"),
         (DIGITS, "prepare.file", "other.gz", "prepare.file is 'other.gz', but takes one of its files, digits.csv.gz"),
+        (DIGITS, "files", None, "files is missing, but takes at least one file"),
+        (DIGITS, "mirror", None, "mirror is missing, but takes the name of a folder"),
+        (
+            DIGITS,
+            "prepare",
+            {"reader": "boolean", "samples": 10, "features": 3, "terms": [{"v1": 1}]},
+            "files is ['digits.csv.gz'], but takes none for the reader boolean",
+        ),
+        (
+            DIGITS,
+            "prepare",
+            {"reader": "boolean", "samples": 10, "features": 3, "terms": [{"v1": 1}, {"v4": 1}]},
+            "prepare.terms.1 is {'v4': 1}, but takes values 0 or 1 of v1 to v3",
+        ),
         (TOP, "studies", ["small", "small"], "studies is ['small', 'small'], but takes each value once"),
         (TOP, "studies", ["../x"], "studies.0 is '../x', but takes a name of letters, digits, '-' and '_'"),
         # what does not fit together

@@ -161,6 +161,50 @@ class DigitsReader(Entry):
         return {"file": self.file}
 
 
+Assignment = Annotated[dict[Text, int | Finite], Field(min_length=1)]
+
+
+class BooleanReader(Entry):
+    """Generated: independent features of 0 or 1 with probability 1/2, and a Boolean function of them."""
+
+    reader: Literal["boolean"] = Field(description="No format, but a generator: `boolean`.")
+    samples: Count = Field(description="Number of samples.", examples=[100000])
+    features: Count = Field(description="Number of features: `v1`, `v2`, ...", examples=[10])
+    terms: Annotated[list[Assignment], Field(min_length=1)] = Field(
+        description="The class is 1 where all features of any of the terms have its values, 0 or 1.",
+        examples=[[{"v1": 1, "v3": 1}, {"v2": 1, "v3": 0}]],
+    )
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of samples to test on.")
+    seed: Index = Field(default=0, description="Seed of the samples and of the split.")
+    classes: Literal[2] = Field(default=2, description="Number of classes.")
+
+    @model_validator(mode="after")
+    def _terms(self) -> "BooleanReader":
+        names = [f"v{number + 1}" for number in range(self.features)]
+        for index, term in enumerate(self.terms):
+            if not term.keys() <= set(names) or not set(term.values()) <= {0, 1}:
+                raise RefusedError(f"terms.{index}", term, f"values 0 or 1 of v1 to {names[-1]}")
+        return self
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key: none."""
+        return {}
+
+
+class TitanicReader(Entry):
+    """Kaggle's Titanic passengers, cleaned as in the code of Picchiotti and Gori: seven features, two classes."""
+
+    reader: Literal["titanic"] = Field(description="The format: `titanic`.")
+    file: RelativePath = Field(description="The file.", examples=["train.csv"])
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.1, description="Share of samples to test on.")
+    split_seed: Index = Field(default=0, description="Seed of the split.")
+    classes: Literal[2] = Field(default=2, description="Number of classes.")
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+
 class Dataset(Entry):
     """Where a dataset's bytes come from, and how they are read."""
 
@@ -168,13 +212,26 @@ class Dataset(Entry):
     description: Text | None = Field(default=None, description="What there is to know about it.")
     licence: Text | None = Field(default=None, description="Its licence or terms, as far as stated.")
     source: Text | None = Field(default=None, description="Who made it: a reference or an address.")
-    files: Annotated[list[DatasetFile], Field(min_length=1)] = Field(description="The files, each with its hash.")
-    mirror: Name = Field(description="Its folder in a mirror (`INTERNEURON_MIRROR`).", examples=["mnist"])
-    prepare: IdxReader | DigitsReader = Field(discriminator="reader", description="How the files are read.")
+    files: list[DatasetFile] = Field(
+        default_factory=list, description="The files, each with its hash; none where the data are generated."
+    )
+    mirror: Name | None = Field(
+        default=None, description="The files' folder in a mirror (`INTERNEURON_MIRROR`).", examples=["mnist"]
+    )
+    prepare: IdxReader | DigitsReader | BooleanReader | TitanicReader = Field(
+        discriminator="reader", description="How the files are read, or the data generated."
+    )
 
     @model_validator(mode="after")
     def _files(self) -> "Dataset":
         paths = [file.path for file in self.files]
+        if bool(paths) != bool(self.prepare.names()):
+            takes = f"none for the reader {self.prepare.reader}" if paths else "at least one file"
+            raise RefusedError("files", paths or MISSING, takes)
+        if (self.mirror is None) == bool(paths):
+            raise RefusedError(
+                "mirror", self.mirror or MISSING, "the name of a folder" if paths else "none without files"
+            )
         for index, path in enumerate(paths):
             if path in paths[:index]:
                 raise RefusedError(f"files.{index}.path", path, "a path that no other file of the dataset has")
@@ -240,26 +297,22 @@ class CrossEntropyLoss(Entry):
 _DESCRIPTIONS = {"arguments": "Arguments of the architecture.", "loss_arguments": "Arguments of the loss."}
 
 
-class _Trained(Entry):
-    """What every trained model says."""
+class _Model(Entry):
+    """What every model says."""
 
     title: Text = Field(description="What it is, in a few words.")
     dataset: Name = Field(description="The dataset, by the name of its file in `config/datasets/`.", examples=["mnist"])
+    seeds: Count = Field(description="Seeds in all: 0, 1, ...; a multiple of `block`.", examples=[6])
+    block: Count = Field(description="Seeds trained together in one job.", examples=[6])
     optimiser: Literal["adam"] = Field(default="adam", description="Optimiser.")
     learning_rate: Positive = Field(description="Step size.", examples=[1e-4])
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="Of the step size: `constant`, or `cosine` (falls to 0 along half a cosine)."
     )
     batch: Count = Field(description="Samples in a batch.", examples=[64])
-    shift: int = Field(default=0, ge=0, description="Pixels that a training image is moved by at most, at random.")
-    iterations: Count = Field(description="Batches in all.", examples=[20000])
-    report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
-    active_above: NotNegative = Field(default=0.1, description="KL (nats) above which the log calls a latent active.")
-    seeds: Count = Field(description="Seeds in all: 0, 1, ...; a multiple of `block`.", examples=[6])
-    block: Count = Field(description="Seeds trained together in one job.", examples=[6])
 
     @model_validator(mode="after")
-    def _blocks(self) -> "_Trained":
+    def _blocks(self) -> "_Model":
         if self.seeds % self.block:
             raise RefusedError("seeds", self.seeds, f"a multiple of block, which is {self.block}")
         return self
@@ -267,6 +320,15 @@ class _Trained(Entry):
     def settings(self, step: str = "train") -> dict[str, Any]:
         """What a block's `train` gets; more seeds do not change it."""
         return self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block"})
+
+
+class _Trained(_Model):
+    """What models of images say."""
+
+    shift: int = Field(default=0, ge=0, description="Pixels that a training image is moved by at most, at random.")
+    iterations: Count = Field(description="Batches in all.", examples=[20000])
+    report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
+    active_above: NotNegative = Field(default=0.1, description="KL (nats) above which the log calls a latent active.")
 
 
 class VAEModel(_Trained):
@@ -291,7 +353,39 @@ class JudgeModel(_Trained):
     )
 
 
-Model = VAEModel | JudgeModel
+class MLPArguments(Entry):
+    """Shape of a multilayer perceptron; inputs and classes come from the data, two classes are one logit."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Units of the hidden layers, in order.", examples=[[4, 2]]
+    )
+
+
+class PenalisedLoss(Entry):
+    """Penalties beside the cross-entropy, as Keras has them."""
+
+    activity: NotNegative = Field(
+        default=0.0, description="Weight of the first hidden layer's activations: their sum, averaged over the batch."
+    )
+    kernel: NotNegative = Field(default=0.0, description="Weight of the first layer's squared weights, summed.")
+
+
+class MLPModel(_Model):
+    """A multilayer perceptron of ReLUs, which classifies tables or images."""
+
+    architecture: Literal["mlp"] = Field(description="The network: `mlp`.")
+    arguments: MLPArguments = Field(description=_DESCRIPTIONS["arguments"])
+    initialisation: Literal["glorot-uniform", "kaiming-normal"] = Field(
+        default="glorot-uniform", description="Of the weights; biases begin at 0."
+    )
+    epsilon: Positive = Field(default=1e-7, description="Adam's epsilon (Keras's default).")
+    loss: Literal["penalised-cross-entropy"] = Field(default="penalised-cross-entropy", description="The loss.")
+    loss_arguments: PenalisedLoss = Field(default_factory=PenalisedLoss, description=_DESCRIPTIONS["loss_arguments"])
+    epochs: Count = Field(description="Passes over all training samples; the last batch may be smaller.", examples=[10])
+    report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
+
+
+Model = VAEModel | JudgeModel | MLPModel
 
 
 # studies
@@ -544,7 +638,7 @@ class Study(Entry):
         return getattr(self, step).model_dump(mode="json")
 
 
-def architecture_of(model: type[VAEModel] | type[JudgeModel]) -> str:
+def architecture_of(model: type[Model]) -> str:
     """Name by which an entry of a model chooses its kind."""
     return literals(model, "architecture")[0]
 
@@ -562,7 +656,7 @@ class Project:
     root: Path
     config: Config
     datasets: dict[str, Dataset]
-    models: dict[str, VAEModel | JudgeModel]
+    models: dict[str, Model]
     studies: dict[str, Study]
 
     def path(self, study: str) -> list[str]:
@@ -623,7 +717,7 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
     """
     top = _checked(Config, dict(config), [(where, dict(config))])
     datasets: dict[str, Dataset] = {}
-    models: dict[str, VAEModel | JudgeModel] = {}
+    models: dict[str, Model] = {}
     studies: dict[str, Study] = {}
     for index, name in enumerate(top.studies):
         study, layers = _entry(root, "studies", name, f"{where}: studies.{index}")
