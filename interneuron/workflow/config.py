@@ -15,6 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from interneuron.errors import InputError
+from interneuron.workflow.fingerprint import strings
 from interneuron.workflow.refusals import (
     MISSING,
     WORDS,
@@ -590,6 +591,10 @@ class Project:
             for name in sorted(names)
         }
         return self.parameters(study) | {"datasets": datasets, "claims": [claim.test() for claim in entry.claims]}
+
+    def names(self, study: str) -> set[str]:
+        """All names that a study's entries say: what its steps choose architectures, losses and readers by."""
+        return strings(self.inputs(study))
 
     def _model(self, name: str) -> dict[str, Any]:
         model = self.models[name]

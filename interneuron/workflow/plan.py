@@ -9,7 +9,7 @@ from typing import Any
 from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
-from interneuron.workflow.fingerprint import Fingerprints
+from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
 
 SUFFIX = {"ace": "safetensors", "lesioned": "safetensors"}
@@ -54,24 +54,27 @@ class Plan:
         """`minutes` minutes, as often as the job was tried."""
         return lambda wildcards, attempt: minutes * attempt
 
+    def _coded(self, step: str, settings: dict[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
+        """A job's one dict of params: what its script is told, and the fingerprint of the code that it is told to."""
+        return settings | {"code": self.code.of(step, strings(settings) | set(names))}
+
     # data and models
 
     def download(self, wildcards: Any) -> dict[str, Any]:
-        settings = self.project.datasets[wildcards.dataset].settings("download", wildcards.file)
-        return settings | {"code": self.code.of("download")}
+        return self._coded("download", self.project.datasets[wildcards.dataset].settings("download", wildcards.file))
 
     def raw_files(self, wildcards: Any) -> list[str]:
         files = self.project.datasets[wildcards.dataset].files
         return [f"data/raw/{wildcards.dataset}/{file.path}" for file in files]
 
     def prepare(self, wildcards: Any) -> dict[str, Any]:
-        return self.project.datasets[wildcards.dataset].settings("prepare") | {"code": self.code.of("prepare")}
+        return self._coded("prepare", self.project.datasets[wildcards.dataset].settings("prepare"))
 
     def training_data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
 
     def train(self, wildcards: Any) -> dict[str, Any]:
-        return self.project.models[wildcards.model].settings("train") | {"code": self.code.of("train")}
+        return self._coded("train", self.project.models[wildcards.model].settings("train"))
 
     # studies
 
@@ -111,7 +114,9 @@ class Plan:
         """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
 
         def settings(wildcards: Any) -> dict[str, Any]:
-            return self.project.studies[wildcards.study].settings(name) | {"code": self.code.of(name)}
+            return self._coded(
+                name, self.project.studies[wildcards.study].settings(name), self.project.names(wildcards.study)
+            )
 
         return settings
 
@@ -129,14 +134,14 @@ class Plan:
 
     def figure(self, wildcards: Any) -> dict[str, Any]:
         study = self.project.studies[wildcards.study]
-        settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem, "code": self.code.of("figures")}
+        settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem}
         if study.activations is not None:
             settings["digit"] = study.activations.digits[0]
         if study.evaluate is not None:
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
-        return settings
+        return self._coded("figures", settings, {wildcards.figure})
 
     # ledger and report
 
@@ -158,7 +163,7 @@ class Plan:
             }
             for name, study in self.project.studies.items()
         }
-        return {"studies": studies, "code": self.code.of("claims")}
+        return self._coded("claims", {"studies": studies})
 
     def report(self, wildcards: Any) -> dict[str, Any]:
         studies = {
@@ -172,7 +177,7 @@ class Plan:
             }
             for name, study in self.project.studies.items()
         }
-        return {"title": self.project.config.title, "studies": studies, "code": self.code.of("report")}
+        return self._coded("report", {"title": self.project.config.title, "studies": studies})
 
 
 def reported_clusters(study: entries.Study) -> list[dict[str, Any]]:
