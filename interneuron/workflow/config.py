@@ -737,10 +737,15 @@ _Loader.add_implicit_resolver(
 )
 
 
+def parsed(text: str) -> Any:
+    """What a text says in YAML. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)
+
+
 def _read(path: Path, root: Path) -> dict[str, Any]:
     name = _name_of(path, root)
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        data = parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

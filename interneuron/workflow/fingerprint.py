@@ -53,7 +53,7 @@ class _Piece:
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return hashlib.sha256(self.text.encode()).hexdigest()[:LENGTH]
 
     def add(self, other: "_Piece") -> None:
         self.text += other.text
@@ -102,11 +102,15 @@ class Fingerprints:
             parts = _Walk(self, self.root / script, key[1]).parts()
             for path in EXTRA.get(step, ()):
                 try:
-                    parts[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
+                    parts[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()[:LENGTH]
                 except OSError as error:
                     raise InputError(f"{path}: cannot be read ({error.strerror}), and {script} needs it") from None
             self._found[key] = parts
         return self._found[key]
+
+    def known(self) -> dict[str, dict[str, str]]:
+        """The parts behind every fingerprint that was asked for."""
+        return {digest(parts): parts for parts in self._found.values()}
 
     def file(self, module: str, folder: Path) -> Path | None:
         """File of one of our modules by its dotted name, or None: another library's."""

@@ -9,9 +9,12 @@ from typing import Any
 from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
+from interneuron.workflow import provenance
 from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
 
+# Bytes; profiles/default compares larger inputs than any of ours by content.
+LARGE = 10**12
 SUFFIX = {"ace": "safetensors", "lesioned": "safetensors"}
 # What a figure reads beside the training of the study's model.
 FIGURE_FILES = {
@@ -39,6 +42,20 @@ class Plan:
             sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile
         self.code = Fingerprints(root)
 
+    def begin(self) -> None:
+        """Start a run in this folder: see `provenance.begin`."""
+        try:
+            provenance.begin(Path.cwd())
+        except InputError as error:
+            sys.exit(f"error: {error}")
+
+    def save(self) -> None:
+        """Keep what made each result: see `provenance.save`."""
+        try:
+            provenance.save(Path.cwd(), self.code.known())
+        except (InputError, OSError) as error:
+            print(f"error: what made the results was not kept: {error}", file=sys.stderr)
+
     @staticmethod
     def one_of(names: Iterable[str]) -> str:
         """A regular expression that matches just these names."""
@@ -57,6 +74,50 @@ class Plan:
     def _coded(self, step: str, settings: dict[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
         """A job's one dict of params: what its script is told, and the fingerprint of the code that it is told to."""
         return settings | {"code": self.code.of(step, strings(settings) | set(names))}
+
+    def everything(self, rules: Iterable[Any]) -> list[str]:
+        """All files that the rules make for the config."""
+        from snakemake.io import apply_wildcards
+
+        return [apply_wildcards(file, job) for rule in rules for job in self.jobs(rule.name) for file in rule.output]
+
+    def jobs(self, rule: str) -> list[dict[str, str]]:
+        """Wildcards of all jobs of a rule that the config asks for."""
+        project = self.project
+        if rule == "download":
+            return [
+                {"dataset": name, "file": file.path} for name, data in project.datasets.items() for file in data.files
+            ]
+        if rule == "prepare":
+            return [{"dataset": name} for name in project.datasets]
+        if rule == "train":
+            return [
+                {"model": name, "block": block}
+                for name, model in project.models.items()
+                for block in self.blocks(model)
+            ]
+        if rule == "figures":
+            return [
+                {"study": name, "figure": figure} for name, study in project.studies.items() for figure in study.figures
+            ]
+        if rule in ("claims", "report"):
+            return [{}]
+        return [
+            {"study": name, "block": block}
+            for name, study in project.studies.items()
+            if rule in study.steps()
+            for block in self.blocks(self._model_of(name))
+        ]
+
+    def check_settings(self, settings: Any) -> None:
+        """Say so, in one sentence, where a run lacks the settings of profiles/default, which reruns count on."""
+        triggers = {str(trigger) for trigger in settings.rerun_triggers}
+        if "code" in triggers or "params" not in triggers or settings.max_checksum_file_size < LARGE:
+            print(
+                "warning: this run lacks the settings of profiles/default (--profile none, or another folder?), so it "
+                "may make things anew that are there: add --workflow-profile profiles/default",
+                file=sys.stderr,
+            )
 
     # data and models
 
