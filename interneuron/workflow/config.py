@@ -15,6 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from interneuron.errors import InputError
+from interneuron.workflow.fingerprint import strings
 from interneuron.workflow.refusals import (
     MISSING,
     WORDS,
@@ -685,6 +686,10 @@ class Project:
         }
         return self.parameters(study) | {"datasets": datasets, "claims": [claim.test() for claim in entry.claims]}
 
+    def names(self, study: str) -> set[str]:
+        """All names that a study's entries say: what its steps choose architectures, losses and readers by."""
+        return strings(self.inputs(study))
+
     def _model(self, name: str) -> dict[str, Any]:
         model = self.models[name]
         return {"name": name, "seeds": model.seeds, "block": model.block, **model.settings()}
@@ -826,10 +831,15 @@ _Loader.add_implicit_resolver(
 )
 
 
+def parsed(text: str) -> Any:
+    """What a text says in YAML. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)
+
+
 def _read(path: Path, root: Path) -> dict[str, Any]:
     name = _name_of(path, root)
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        data = parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

@@ -9,9 +9,12 @@ from typing import Any
 from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
-from interneuron.workflow.fingerprint import Fingerprints
+from interneuron.workflow import provenance
+from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
 
+# Bytes; profiles/default compares larger inputs than any of ours by content.
+LARGE = 10**12
 SUFFIX = {"ace": "safetensors", "lesioned": "safetensors"}
 # What a figure reads beside the training of the study's model.
 FIGURE_FILES = {
@@ -39,6 +42,20 @@ class Plan:
             sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile
         self.code = Fingerprints(root)
 
+    def begin(self) -> None:
+        """Start a run in this folder: see `provenance.begin`."""
+        try:
+            provenance.begin(Path.cwd())
+        except InputError as error:
+            sys.exit(f"error: {error}")
+
+    def save(self) -> None:
+        """Keep what made each result: see `provenance.save`."""
+        try:
+            provenance.save(Path.cwd(), self.code.known())
+        except (InputError, OSError) as error:
+            print(f"error: what made the results was not kept: {error}", file=sys.stderr)
+
     @staticmethod
     def one_of(names: Iterable[str]) -> str:
         """A regular expression that matches just these names."""
@@ -54,24 +71,71 @@ class Plan:
         """`minutes` minutes, as often as the job was tried."""
         return lambda wildcards, attempt: minutes * attempt
 
+    def _coded(self, step: str, settings: dict[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
+        """A job's one dict of params: what its script is told, and the fingerprint of the code that it is told to."""
+        return settings | {"code": self.code.of(step, strings(settings) | set(names))}
+
+    def everything(self, rules: Iterable[Any]) -> list[str]:
+        """All files that the rules make for the config."""
+        from snakemake.io import apply_wildcards
+
+        return [apply_wildcards(file, job) for rule in rules for job in self.jobs(rule.name) for file in rule.output]
+
+    def jobs(self, rule: str) -> list[dict[str, str]]:
+        """Wildcards of all jobs of a rule that the config asks for."""
+        project = self.project
+        if rule == "download":
+            return [
+                {"dataset": name, "file": file.path} for name, data in project.datasets.items() for file in data.files
+            ]
+        if rule == "prepare":
+            return [{"dataset": name} for name in project.datasets]
+        if rule == "train":
+            return [
+                {"model": name, "block": block}
+                for name, model in project.models.items()
+                for block in self.blocks(model)
+            ]
+        if rule == "figures":
+            return [
+                {"study": name, "figure": figure} for name, study in project.studies.items() for figure in study.figures
+            ]
+        if rule in ("claims", "report"):
+            return [{}]
+        return [
+            {"study": name, "block": block}
+            for name, study in project.studies.items()
+            if rule in study.steps()
+            for block in self.blocks(self._model_of(name))
+        ]
+
+    def check_settings(self, settings: Any) -> None:
+        """Say so, in one sentence, where a run lacks the settings of profiles/default, which reruns count on."""
+        triggers = {str(trigger) for trigger in settings.rerun_triggers}
+        if "code" in triggers or "params" not in triggers or settings.max_checksum_file_size < LARGE:
+            print(
+                "warning: this run lacks the settings of profiles/default (--profile none, or another folder?), so it "
+                "may make things anew that are there: add --workflow-profile profiles/default",
+                file=sys.stderr,
+            )
+
     # data and models
 
     def download(self, wildcards: Any) -> dict[str, Any]:
-        settings = self.project.datasets[wildcards.dataset].settings("download", wildcards.file)
-        return settings | {"code": self.code.of("download")}
+        return self._coded("download", self.project.datasets[wildcards.dataset].settings("download", wildcards.file))
 
     def raw_files(self, wildcards: Any) -> list[str]:
         files = self.project.datasets[wildcards.dataset].files
         return [f"data/raw/{wildcards.dataset}/{file.path}" for file in files]
 
     def prepare(self, wildcards: Any) -> dict[str, Any]:
-        return self.project.datasets[wildcards.dataset].settings("prepare") | {"code": self.code.of("prepare")}
+        return self._coded("prepare", self.project.datasets[wildcards.dataset].settings("prepare"))
 
     def training_data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
 
     def train(self, wildcards: Any) -> dict[str, Any]:
-        return self.project.models[wildcards.model].settings("train") | {"code": self.code.of("train")}
+        return self._coded("train", self.project.models[wildcards.model].settings("train"))
 
     # studies
 
@@ -111,7 +175,9 @@ class Plan:
         """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
 
         def settings(wildcards: Any) -> dict[str, Any]:
-            return self.project.studies[wildcards.study].settings(name) | {"code": self.code.of(name)}
+            return self._coded(
+                name, self.project.studies[wildcards.study].settings(name), self.project.names(wildcards.study)
+            )
 
         return settings
 
@@ -129,14 +195,14 @@ class Plan:
 
     def figure(self, wildcards: Any) -> dict[str, Any]:
         study = self.project.studies[wildcards.study]
-        settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem, "code": self.code.of("figures")}
+        settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem}
         if study.activations is not None:
             settings["digit"] = study.activations.digits[0]
         if study.evaluate is not None:
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
-        return settings
+        return self._coded("figures", settings, {wildcards.figure})
 
     # ledger and report
 
@@ -158,7 +224,7 @@ class Plan:
             }
             for name, study in self.project.studies.items()
         }
-        return {"studies": studies, "code": self.code.of("claims")}
+        return self._coded("claims", {"studies": studies})
 
     def report(self, wildcards: Any) -> dict[str, Any]:
         studies = {
@@ -172,7 +238,7 @@ class Plan:
             }
             for name, study in self.project.studies.items()
         }
-        return {"title": self.project.config.title, "studies": studies, "code": self.code.of("report")}
+        return self._coded("report", {"title": self.project.config.title, "studies": studies})
 
 
 def reported_clusters(study: entries.Study) -> list[dict[str, Any]]:
