@@ -21,19 +21,36 @@ from interneuron.regions.affine import (
     predicted_classes,
     predicted_outputs,
 )
+from interneuron.regions.geometry import Borders, border_distances
+from interneuron.regions.importance import (
+    Correlated,
+    Importance,
+    correlated_features,
+    importance,
+    integrated_gradients,
+    permutation_importance,
+)
 from interneuron.regions.patterns import Regions, activation_patterns, sites, unique_patterns, unpack_patterns
 from interneuron.regions.piecewise import Site
 
 __all__ = [
     "AffineMaps",
     "Block",
+    "Borders",
+    "Correlated",
+    "Importance",
     "Regions",
     "Site",
     "activation_patterns",
     "affine_blocks",
     "affine_maps",
+    "border_distances",
+    "correlated_features",
     "identity_error",
+    "importance",
+    "integrated_gradients",
     "network_outputs",
+    "permutation_importance",
     "predicted_classes",
     "predicted_outputs",
     "sites",

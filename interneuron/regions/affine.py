@@ -84,7 +84,7 @@ def affine_maps(
     """
     program, values = piecewise_affine(network, x, logits)
     index = _index(outputs, program)
-    selected = 1 if isinstance(index, str) else len(index)
+    selected = 1 if index is None else index.shape[1]
     shapes = (len(values), selected, program.inputs), (len(values), selected)
     if out is None:
         omega, b = (torch.empty(shape, dtype=values.dtype, device=values.device) for shape in shapes)
@@ -139,14 +139,28 @@ def identity_error(omega: Tensor, b: Tensor, x: ArrayLike | Tensor, y: Tensor) -
     return error
 
 
+def maps_at(program: PiecewiseAffine, x: Tensor, chosen: Tensor) -> AffineMaps:
+    """Maps of a few samples, for the outputs `chosen` [1, outputs] or [n, outputs]."""
+    omega = x.new_empty((len(x), chosen.shape[1], program.inputs))
+    maps = AffineMaps(omega, x.new_empty((len(x), chosen.shape[1])))
+    if program.chain is None:
+        _by_gradients(program, x, chosen, *maps)
+    else:
+        with torch.no_grad():
+            _by_products(program, program.run(x)[1], chosen, *maps)
+    return maps
+
+
+def chosen_outputs(outputs: Outputs, program: PiecewiseAffine, x: Tensor) -> Tensor:
+    """Indices of the outputs asked for: [1, outputs], or [n, 1] where each sample has its own."""
+    index = _index(outputs, program)
+    return predicted_outputs(program.run(x)[0])[:, None] if index is None else index
+
+
 def _blocks(
-    program: PiecewiseAffine,
-    x: Tensor,
-    index: Tensor | Literal["predicted"],
-    batch: int | None,
-    out: tuple[Tensor, Tensor] | None,
+    program: PiecewiseAffine, x: Tensor, index: Tensor | None, batch: int | None, out: tuple[Tensor, Tensor] | None
 ) -> Iterator[Block]:
-    selected = 1 if isinstance(index, str) else len(index)
+    selected = 1 if index is None else index.shape[1]
     most = _BLOCK // (selected * program.inputs)
     most = min(most, max(1, _BLOCK // max(1, program.units())), 65536) if program.chain else min(most, _BACKWARD)
     size = block_size(batch, max(1, most))
@@ -154,8 +168,8 @@ def _blocks(
     for start in range(0, len(x), size):
         stop = min(start + size, len(x))
         if out is None:
-            omega = torch.empty((stop - start, selected, program.inputs), dtype=x.dtype, device=x.device)
-            b = omega.new_empty((stop - start, selected))
+            omega = x.new_empty((stop - start, selected, program.inputs))
+            b = x.new_empty((stop - start, selected))
         else:
             omega, b = out[0][start:stop], out[1][start:stop]
         if program.chain is None:
@@ -163,27 +177,25 @@ def _blocks(
         else:
             with torch.no_grad():
                 y, codes = program.run(x[start:stop])
-                chosen = _chosen(index, y)
+                chosen = predicted_outputs(y)[:, None] if index is None else index
                 shared = shared and _by_patterns(program, codes, chosen, omega, b)
                 if not shared:
                     _by_products(program, codes, chosen, omega, b)
         yield Block(start, stop, omega, b, y)
 
 
-def _by_gradients(
-    program: PiecewiseAffine, x: Tensor, index: Tensor | Literal["predicted"], omega: Tensor, b: Tensor
-) -> Tensor:
+def _by_gradients(program: PiecewiseAffine, x: Tensor, index: Tensor | None, omega: Tensor, b: Tensor) -> Tensor:
     """One backward pass an output, of all samples; b is what the network with its branches held gives for 0."""
     leaf = x.clone().requires_grad_()
     with torch.enable_grad():
         y, codes = program.run(leaf)
-        chosen = _chosen(index, y.detach())
-        picked = y.gather(1, chosen.expand(len(x), -1))
+        chosen = (predicted_outputs(y.detach())[:, None] if index is None else index).expand(len(x), -1)
+        picked = y.gather(1, chosen)
         for k in range(picked.shape[1]):
             keep = k < picked.shape[1] - 1
             omega[:, k] = torch.autograd.grad(picked[:, k].sum(), leaf, retain_graph=keep)[0].flatten(1)
     with torch.no_grad():
-        b.copy_(program.run(torch.zeros_like(x), codes)[0].gather(1, chosen.expand(len(x), -1)))
+        b.copy_(program.run(torch.zeros_like(x), codes)[0].gather(1, chosen))
     return y.detach()
 
 
@@ -234,21 +246,18 @@ def _by_products(program: PiecewiseAffine, codes: Codes, chosen: Tensor, omega: 
         b[part] = offset
 
 
-def _chosen(index: Tensor | Literal["predicted"], y: Tensor) -> Tensor:
-    """Outputs asked for: [1, outputs], or [n, 1] where each sample has its own."""
-    return predicted_outputs(y)[:, None] if isinstance(index, str) else index.to(y.device)[None]
-
-
-def _index(outputs: Outputs, program: PiecewiseAffine) -> Tensor | Literal["predicted"]:
+def _index(outputs: Outputs, program: PiecewiseAffine) -> Tensor | None:
+    """Indices [1, outputs]; None for the predicted."""
+    device = program.device
     if outputs is None:
-        return torch.arange(program.outputs)
+        return torch.arange(program.outputs, device=device)[None]
     if isinstance(outputs, str):
         if outputs != "predicted":
             raise InputError(f"outputs is {outputs!r}, and takes None (all), 'predicted' or a list of indices")
-        return "predicted"
+        return None
     index = np.asarray(outputs)
     if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu":
         raise InputError(f"outputs is {outputs!r}, and takes None (all), 'predicted' or a list of indices")
     if index.min() < 0 or index.max() >= program.outputs:
         raise InputError(f"outputs {index.tolist()} asked for, of a network with {program.outputs}")
-    return torch.from_numpy(index.astype(np.int64))
+    return torch.tensor(index, dtype=torch.int64, device=device)[None]

@@ -256,8 +256,7 @@ class PiecewiseAffine:
 
     def __init__(self, network: nn.Module, x: Tensor, logits: bool = False) -> None:
         _check_modules(network)
-        self.network = network
-        self.logits = logits
+        self.network, self.device = network, x.device
         self._fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
         two = x[[0, min(1, len(x) - 1)]]
         with torch.enable_grad(), _places(network) as place:
