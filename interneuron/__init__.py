@@ -21,6 +21,7 @@ _ROOMS = (
     "lesion",
     "nets",
     "plots",
+    "regions",
     "similarity",
     "training",
 )
