@@ -54,6 +54,7 @@ rule all:
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/neurons.smk"
+include: "rules/regions.smk"
 include: "rules/results.smk"
 
 

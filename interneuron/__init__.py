@@ -21,6 +21,7 @@ _ROOMS = (
     "lesion",
     "nets",
     "plots",
+    "region_metrics",
     "regions",
     "similarity",
     "training",

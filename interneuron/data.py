@@ -208,10 +208,10 @@ class CSV:
 
 
 TITANIC = ("Pclass", "Sex", "Age", "Fare", "Embarked", "Title", "IsAlone")
-_TITLE = re.compile(r" ([A-Za-z]+)\.")
 _TITLES = {"Mr": 1, "Miss": 2, "Mrs": 3, "Master": 4, "Mlle": 2, "Ms": 2, "Mme": 3}
-_RARE = "Lady Countess Capt Col Don Dr Major Rev Sir Jonkheer Dona".split()  # noqa: SIM905
-_AGES, _FARES = (16, 32, 48, 64), (7.91, 14.454, 31)
+_RARE = ("Lady", "Countess", "Capt", "Col", "Don", "Dr", "Major", "Rev", "Sir", "Jonkheer", "Dona")
+_AGE_CUTS = (16, 32, 48, 64)
+_FARE_CUTS = (7.91, 14.454, 31)
 
 
 def read_titanic(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
@@ -238,7 +238,7 @@ def read_titanic(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
         "Name", _title, f"a title: {', '.join([*_TITLES, *_RARE])}, a space before and a point behind it"
     )
     alone = (table.numbers("SibSp") + table.numbers("Parch") == 0).astype(float)
-    columns = [pclass, sex, _binned(age, _AGES), _binned(table.numbers("Fare"), _FARES), embarked, title, alone]
+    columns = [pclass, sex, _binned(age, _AGE_CUTS), _binned(table.numbers("Fare"), _FARE_CUTS), embarked, title, alone]
     return np.stack(columns, axis=1).astype(np.float32), y.astype(np.int64)
 
 
@@ -261,7 +261,7 @@ def fill_ages(age: np.ndarray, sex: np.ndarray, pclass: np.ndarray) -> np.ndarra
 
 
 def _title(name: str) -> float:
-    found = _TITLE.search(name)
+    found = re.search(r" ([A-Za-z]+)\.", name)
     if found is None or found[1] not in (*_TITLES, *_RARE):
         raise ValueError
     return _TITLES.get(found[1], 5)

@@ -1,9 +1,8 @@
 """Architectures: the conditional VAE whose decoder is opened, the judge that looks at its images, the perceptron."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -128,13 +127,15 @@ class MLP(nn.Sequential):
 
     Shapes: x [..., inputs] -> logits [..., 1] or [..., classes].
 
-    Raises: InputError where a size is not a whole number of at least 1.
+    Raises: InputError where a size is not a whole number of at least 1, and without a hidden layer.
 
     Source: Picchiotti and Gori 2021, section 2.
     """
 
     def __init__(self, inputs: int, classes: int, hidden: Sequence[int]) -> None:
         _check_sizes(inputs=inputs, classes=classes, hidden=hidden)
+        if not hidden:
+            raise InputError("hidden: got no sizes, it takes at least one hidden layer")
         super().__init__(OrderedDict(_perceptron(inputs, *hidden, 1 if classes == 2 else classes).named_children()))
         self.inputs, self.classes = inputs, classes
 
@@ -144,30 +145,16 @@ _ARCHITECTURES: Registry[type[nn.Module]] = Registry(
 )
 
 
-def fit_arguments(architecture: str, arguments: Mapping[str, Any], *shape_and_classes: int) -> dict[str, Any]:
+def fit_arguments(
+    architecture: str, arguments: Mapping[str, Any], height: int, width: int, classes: int
+) -> dict[str, Any]:
     """All of an architecture's arguments: the configured ones, and the sizes that the data decide.
 
-    shape_and_classes: height and width of images, or the number of features of a table; then the number of classes.
-
-    Raises: InputError for an unknown architecture, and for one of images that is given a table.
+    Raises: InputError for an unknown architecture.
     """
     kind = _ARCHITECTURES[architecture]
-    *shape, classes = shape_and_classes
-    if issubclass(kind, MLP):
-        sizes = {"inputs": prod(shape)}
-    elif len(shape) < 2:
-        raise InputError(f"architecture {architecture}: got a table of {shape[0]} features, it takes images")
-    elif issubclass(kind, ConditionalVAE):
-        sizes = {"pixels": prod(shape)}
-    else:
-        sizes = {"height": shape[0], "width": shape[1]}
+    sizes = {"pixels": height * width} if issubclass(kind, ConditionalVAE) else {"height": height, "width": width}
     return {**arguments, **sizes, "classes": classes}
-
-
-# Weights' initialisations; biases begin at 0.
-_INITIALISATIONS: Registry[Callable[..., Tensor]] = Registry(
-    "initialisation", {"kaiming-normal": nn.init.kaiming_normal_, "glorot-uniform": nn.init.xavier_uniform_}
-)
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -185,22 +172,17 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
     return network.to_empty(device="cpu")
 
 
-def initialise(network: nn.Module, generator: torch.Generator, scheme: str = "kaiming-normal") -> None:
-    """Random weights and zero biases, in place.
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Kaiming normal weights (standard deviation sqrt(2 / inputs of a unit)) and zero biases, in place.
 
-    `kaiming-normal`: normal with standard deviation sqrt(2 / inputs of a unit) (He et al. 2015; Chattopadhyay et al.
-    2019, code, model.py). `glorot-uniform`: uniform within sqrt(6 / (inputs + outputs)), Keras's default (Glorot and
-    Bengio 2010, equation 16).
-
-    Raises: InputError for any other scheme.
+    Source: He et al. 2015; Chattopadhyay et al. 2019, code (model.py).
     """
-    draw = _INITIALISATIONS[scheme]
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):
                 parameter.zero_()
             else:
-                draw(parameter, generator=generator)
+                nn.init.kaiming_normal_(parameter, generator=generator)
 
 
 def load(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any], seed: int) -> nn.Module:

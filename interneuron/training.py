@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from interneuron.errors import InputError
-from interneuron.nets import MLP, ConditionalVAE, build, initialise
+from interneuron.nets import ConditionalVAE, build, initialise
 from interneuron.registry import Registry
 from interneuron.seeds import torch_generator
 
@@ -29,12 +30,9 @@ def train(
     iterations: int,
     learning_rate: float,
     loss_arguments: Mapping[str, float] | None = None,
-    initialisation: str = "kaiming-normal",
     optimiser: str = "adam",
-    epsilon: float = 1e-8,
     schedule: str = "constant",
     batch: int = 64,
-    drop_last: bool = True,
     shift: int = 0,
     scale: float = 255.0,
     report_every: int = 1000,
@@ -42,9 +40,9 @@ def train(
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Networks of one architecture, one a seed, trained side by side.
 
-    Every seed has its own initialisation (random weights, zero biases), its own order of the samples (each epoch a new
-    shuffle, without replacement) and its own noise, all from generators derived from the seed's number alone: company
-    in the block changes a seed's numbers by rounding at most.
+    Every seed has its own initialisation (Kaiming normal weights, zero biases), its own order of the samples (each
+    epoch a new shuffle, without replacement, an incomplete last batch dropped) and its own noise, all from generators
+    derived from the seed's number alone: company in the block changes a seed's numbers by rounding at most.
 
     Losses:
       `conditional-beta-vae`: reconstruction_weight (reconstruction + beta KL) + class_weight CE, where reconstruction
@@ -52,27 +50,18 @@ def train(
         from N(0, I), and CE the cross-entropy of the linear classifier on [z, c]; each in nats, averaged over the
         batch. Chattopadhyay et al. 2019, code (solver_mod.py); Hui 2022, equation 2.
       `cross-entropy`: that of the logits.
-      `penalised-cross-entropy`: cross-entropy (binary with two classes) + activity sum_j |a_j| + kernel sum W^2, where
-        a are the activations of the first hidden layer and W its weights; the first two averaged over the batch, as
-        Keras does. Picchiotti and Gori 2021, section 4, and their code.
 
     Args:
         architecture, arguments: of `interneuron.nets.build`.
-        x, y: training images, uint8 [n, height, width], or a table, float32 [n, features]; classes, int64 [n]. The
-            network sees x / scale, which lies in [0, 1] for images.
+        x, y: training images, uint8 [n, height, width], and classes, int64 [n]. x / scale lies in [0, 1].
         x_test, y_test: the same of the test split.
         seeds: numbers of the seeds.
-        loss: `conditional-beta-vae`, `cross-entropy` or `penalised-cross-entropy`.
-        iterations: batches in all, a seed.
-        loss_arguments: `beta`, `reconstruction_weight` and `class_weight` (10, 10 and 1 by default); `activity` and
-            `kernel` (0).
-        initialisation: of the weights, a scheme of `interneuron.nets.initialise`.
+        loss: `conditional-beta-vae` or `cross-entropy`.
+        loss_arguments: `beta`, `reconstruction_weight` and `class_weight` (10, 10 and 1 by default).
         optimiser: `adam` (betas 0.9 and 0.999).
-        epsilon: what Adam adds to the root of the second moment.
         schedule: of the learning rate; `constant`, or `cosine`: learning_rate (1 + cos(pi i / iterations)) / 2 in
             iteration i.
         batch: samples a seed and iteration.
-        drop_last: whether an epoch's incomplete last batch is dropped.
         shift: each training image is moved by up to so many pixels in both directions, at random (0: not at all).
         report_every: iterations that one row of training means covers.
         progress: called with (iterations done, iterations).
@@ -93,12 +82,12 @@ def train(
     seeds = [int(seed) for seed in seeds]
 
     _keep_freed_memory()
-    network = _stacked(architecture, arguments, seeds, initialisation)
+    network = _stacked(architecture, arguments, seeds)
     _check_classes(_classes(network), y, y_test)
-    steps = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=epsilon, fused=True)
+    steps = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
     # Stacked linear layers overwrite their gradients; those of the others would add up.
     added = [parameter for parameter in network.parameters() if parameter.grad is None]
-    sampler = _Sampler(network, x, y, seeds, batch, drop_last, shift, scale)
+    sampler = _Sampler(network, x, y, seeds, batch, shift, scale)
     means = _Means(seeds)
     for i in range(iterations):
         if schedule == "cosine":
@@ -123,6 +112,155 @@ def train(
         means.add(values, size)
     means.report(iterations, "test")
     return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}, means.rows
+
+
+# Weights' initialisations; biases begin at 0.
+_INITIALISATIONS: Registry[Callable[..., Tensor]] = Registry(
+    "initialisation", {"glorot-uniform": nn.init.xavier_uniform_, "kaiming-normal": nn.init.kaiming_normal_}
+)
+
+
+def train_perceptrons(
+    arguments: Mapping[str, Any],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    learning_rate: float,
+    batch: int = 32,
+    activity: float = 0.0,
+    kernel: float = 0.0,
+    initialisation: str = "glorot-uniform",
+    epsilon: float = 1e-7,
+    scale: float = 1.0,
+    report_every: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Multilayer perceptrons, one a seed, trained side by side, in the way of Keras.
+
+        loss = cross-entropy + activity mean_n sum_j |a_nj| + kernel sum_ij W_ij^2
+
+    with the binary cross-entropy of one logit where there are two classes, a [n, units] the activations of the first
+    hidden layer (after its ReLU) and W its weights; cross-entropy and activations are averaged over the batch. Adam
+    with betas 0.9 and 0.999. Every seed has its own initialisation (random weights, zero biases) and its own order of
+    the samples (each epoch a new shuffle; its last batch may be smaller), both from generators derived from the seed's
+    number alone: company in the block changes a seed's numbers by rounding at most.
+
+    Args:
+        arguments: of `interneuron.nets.MLP`.
+        x, y: training samples, a table, float32 [n, features], or images, uint8 [n, height, width]; classes, int64 [n].
+            The networks see x / scale, flat.
+        x_test, y_test: the same of the test split.
+        seeds: numbers of the seeds.
+        epochs: passes over all training samples.
+        batch: samples a seed and iteration.
+        activity, kernel: weights of the penalties.
+        initialisation: `glorot-uniform`, Keras's default (uniform within sqrt(6 / (inputs + outputs)); Glorot and
+            Bengio 2010, equation 16), or `kaiming-normal` (standard deviation sqrt(2 / inputs); He et al. 2015).
+        epsilon: what Adam adds to the root of the second moment, after the correction of its bias.
+        report_every: iterations that one row of training means covers.
+        progress: called with (iterations done, iterations).
+
+    Returns: the parameters, float32 [seeds, ...] by name, and the rows of training.parquet, as `train`. `activity` is
+        the mean over the batch of the first hidden layer's summed activations.
+
+    Raises: InputError for data or settings that do not fit, and, naming the iteration and the seeds, when the loss is
+        no longer finite.
+
+    Source: Picchiotti and Gori 2021, section 4, and their code.
+    """
+    seeds = [int(seed) for seed in seeds]
+    _check_samples(x, y, x_test, y_test, seeds)
+    counts = {"epochs": epochs, "batch": batch, "report_every": report_every}
+    positive = {"learning_rate": learning_rate, "scale": scale, "epsilon": epsilon}
+    _check_numbers(counts, positive, {"activity": activity, "kernel": kernel})
+    draw = _INITIALISATIONS[initialisation]
+    networks = [build("mlp", arguments) for _ in seeds]
+    _check_classes(_classes(networks[0]), y, y_test)
+    for seed, network in zip(seeds, networks, strict=True):
+        generator = torch_generator(seed, "initialisation")
+        for name, parameter in network.named_parameters():
+            with torch.no_grad():
+                parameter.zero_() if name.endswith("bias") else draw(parameter, generator=generator)
+    stacked = {
+        name: nn.Parameter(torch.stack([network.get_parameter(name).detach() for network in networks]))
+        for name, _ in networks[0].named_parameters()
+    }
+    parameters = list(stacked.values())
+    layers = list(zip(parameters[::2], parameters[1::2], strict=True))
+    if layers[0][0].shape[2] != x[0].numel():
+        raise InputError(f"training: samples have {x[0].numel()} numbers, the network takes {layers[0][0].shape[2]}")
+
+    measure = partial(_penalised, layers, scale=scale, activity=activity, kernel=kernel)
+    steps = torch.optim.Adam(parameters, lr=learning_rate, eps=epsilon, fused=True)
+    orders = [torch_generator(seed, "order") for seed in seeds]
+    means = _Means(seeds)
+    batches = -(-len(x) // batch)
+    for i in range(epochs * batches):
+        at = i % batches
+        if at == 0:
+            order = torch.stack([torch.randperm(len(x), generator=generator) for generator in orders])
+        rows = order[:, at * batch : (at + 1) * batch]
+        total, metrics = measure(*(of.index_select(0, rows.flatten()).unflatten(0, rows.shape) for of in (x, y)))
+        everything = total.sum()
+        if not math.isfinite(everything.item()):
+            raise InputError(_not_finite(total, seeds, f"in iteration {i + 1:,}", learning_rate))
+        steps.zero_grad()
+        everything.backward()
+        steps.step()
+        means.add({"loss": total, **metrics}, 1)
+        if (i + 1) % report_every == 0 or i + 1 == epochs * batches:
+            means.report(i + 1, "train")
+        if progress is not None:
+            progress(i + 1, epochs * batches)
+
+    with torch.no_grad():
+        for start in range(0, len(x_test), 1000):
+            part = [of[start : start + 1000].expand(len(seeds), -1, *of.shape[1:]) for of in (x_test, y_test)]
+            total, metrics = measure(*part)
+            if not total.isfinite().all():
+                raise InputError(_not_finite(total, seeds, "on the test split", learning_rate))
+            means.add({"loss": total, **metrics}, part[0].shape[1])
+    means.report(epochs * batches, "test")
+    return {name: parameter.detach().clone() for name, parameter in stacked.items()}, means.rows
+
+
+def _penalised(
+    layers: Sequence[tuple[Tensor, Tensor]],
+    samples: Tensor,
+    classes: Tensor,
+    scale: float,
+    activity: float,
+    kernel: float,
+) -> Losses:
+    """Loss and metrics, each [seeds], of samples [seeds, n, ...] and classes [seeds, n]."""
+    values = samples.flatten(2).to(torch.float32)
+    if scale != 1:
+        values = values / scale
+    # [seeds, units, n]: small products are quickest with the samples last.
+    outputs = [values.transpose(1, 2)]
+    for number, (weight, bias) in enumerate(layers):
+        inputs = outputs[-1].relu() if number else outputs[-1]
+        outputs.append(torch.baddbmm(bias.unsqueeze(2), weight, inputs))
+    logits = outputs[-1]
+    if logits.shape[1] == 1:
+        logits, truth = logits[:, 0], classes.to(torch.float32)
+        each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        right = (logits > 0) == (classes > 0)
+    else:
+        each = functional.cross_entropy(logits, classes, reduction="none")
+        right = logits.argmax(1) == classes
+    loss = each.mean(1)
+    metrics = {"cross_entropy": loss, "accuracy": right.float().mean(1)}
+    if activity:
+        metrics["activity"] = outputs[1].relu().sum(1).mean(1)
+        loss = loss + activity * metrics["activity"]
+    if kernel:
+        loss = loss + kernel * layers[0][0].square().sum((1, 2))
+    return loss, metrics
 
 
 def _conditional_beta_vae(
@@ -153,40 +291,13 @@ def _classification(network: Any, x: Tensor, onehot: Tensor, noise: Tensor) -> L
     return loss, {"cross_entropy": loss, "accuracy": accuracy}
 
 
-def _penalised(
-    network: Any, x: Tensor, onehot: Tensor, noise: Tensor, activity: float = 0.0, kernel: float = 0.0
-) -> Losses:
-    first, relu, *rest = network
-    hidden = logits = relu(first(x))
-    for layer in rest:
-        logits = layer(logits)
-    if logits.shape[-1] == 1:
-        logits, truth = logits[..., 0], onehot[..., 1]
-        cross_entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(-1)
-        right = (logits > 0) == (truth > 0)
-    else:
-        cross_entropy = _cross_entropy(logits, onehot)
-        right = logits.argmax(-1) == onehot.argmax(-1)
-    loss, metrics = cross_entropy, {"cross_entropy": cross_entropy, "accuracy": right.float().mean(-1)}
-    if activity:
-        metrics["activity"] = hidden.sum(-1).mean(-1)  # after a ReLU nothing is below 0
-        loss = loss + activity * metrics["activity"]
-    if kernel:
-        loss = loss + kernel * first.weight.square().sum((-2, -1))
-    return loss, metrics
-
-
 def _cross_entropy(logits: Tensor, onehot: Tensor) -> Tensor:
     return -(functional.log_softmax(logits, -1) * onehot).sum(-1).mean(-1)
 
 
 _LOSSES: Registry[tuple[str, Callable[..., Losses]]] = Registry(
     "loss",
-    {
-        "conditional-beta-vae": ("conditional-vae", _conditional_beta_vae),
-        "cross-entropy": ("judge", _classification),
-        "penalised-cross-entropy": ("mlp", _penalised),
-    },
+    {"conditional-beta-vae": ("conditional-vae", _conditional_beta_vae), "cross-entropy": ("judge", _classification)},
 )
 
 
@@ -227,18 +338,6 @@ class _StackedLinear(nn.Module):
         return _StackedProduct.apply(x, self.weight, self.bias, self.weight.grad, self.bias.grad)
 
 
-class _SmallStackedLinear(nn.Module):
-    """The same with autograd's own gradients: quicker where layers are small, and a weight may be penalised too."""
-
-    def __init__(self, layers: Sequence[nn.Linear]) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
-        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, x.transpose(1, 2)).transpose(1, 2)
-
-
 class _StackedConv2d(nn.Module):
     """Convolutions of all seeds as one grouped convolution, [seeds, batch, channels, height, width]."""
 
@@ -261,14 +360,12 @@ class _StackedConv2d(nn.Module):
         return y.unflatten(1, (seeds, -1)).transpose(0, 1)
 
 
-def _stacked(architecture: str, arguments: Mapping[str, Any], seeds: Sequence[int], initialisation: str) -> nn.Module:
+def _stacked(architecture: str, arguments: Mapping[str, Any], seeds: Sequence[int]) -> nn.Module:
     """The architecture, each layer with parameters replaced by that layer of all seeds, under the same name."""
     networks = [build(architecture, arguments) for _ in seeds]
     for seed, network in zip(seeds, networks, strict=True):
-        initialise(network, torch_generator(seed, "initialisation"), initialisation)
-    stacks: dict[type[nn.Module], Any] = {nn.Linear: _StackedLinear, nn.Conv2d: _StackedConv2d}
-    if isinstance(networks[0], MLP):
-        stacks[nn.Linear] = _SmallStackedLinear
+        initialise(network, torch_generator(seed, "initialisation"))
+    stacks = {nn.Linear: _StackedLinear, nn.Conv2d: _StackedConv2d}
     for name, layer in list(networks[0].named_modules()):
         if type(layer) in stacks:
             networks[0].set_submodule(name, stacks[type(layer)]([network.get_submodule(name) for network in networks]))
@@ -276,20 +373,12 @@ def _stacked(architecture: str, arguments: Mapping[str, Any], seeds: Sequence[in
 
 
 class _Sampler:
-    """Batches of all seeds: samples [seeds, batch, inputs], one-hot classes, and noise for the latents."""
+    """Batches of all seeds: images [seeds, batch, pixels], one-hot classes, and noise for the latents."""
 
     _NOISE = 64  # iterations whose noise is drawn at once
 
     def __init__(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        seeds: Sequence[int],
-        batch: int,
-        drop_last: bool,
-        shift: int,
-        scale: float,
+        self, network: nn.Module, x: Tensor, y: Tensor, seeds: Sequence[int], batch: int, shift: int, scale: float
     ) -> None:
         self.seeds, self.batch, self.shift, self.scale = seeds, batch, shift, scale
         self.orders = [torch_generator(seed, "order") for seed in seeds]
@@ -302,7 +391,7 @@ class _Sampler:
             self.x = functional.pad(x, [shift] * 4).unfold(1, x.shape[1], 1).unfold(2, x.shape[2], 1)
         self.latents = network.latents if isinstance(network, ConditionalVAE) else 0
         self.noise = torch.empty(len(seeds), self._NOISE, batch, self.latents)
-        self.batches = len(x) // batch if drop_last else -(-len(x) // batch)
+        self.batches = len(x) // batch
         self.drawn = 0
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -319,10 +408,9 @@ class _Sampler:
             down, right = torch.cat(moves, 1)
             images = self.x[rows, down, right]
         else:
-            images = self.x.index_select(0, rows)
-        shape = (len(self.seeds), len(rows) // len(self.seeds), -1)
-        onehot = self.onehot.index_select(0, rows)
-        return images.reshape(shape) / self.scale, onehot.reshape(shape), self.noise[:, noise]
+            images = self.x[rows]
+        shape = (len(self.seeds), self.batch, -1)
+        return images.reshape(shape) / self.scale, self.onehot[rows].reshape(shape), self.noise[:, noise]
 
 
 class _Means:
@@ -410,13 +498,11 @@ def _check(
     report_every: int,
 ) -> None:
     for split, images, classes in (("train", x, y), ("test", x_test, y_test)):
-        if (images.ndim, images.dtype) not in ((3, torch.uint8), (2, torch.float32)):
+        if images.ndim != 3 or images.dtype != torch.uint8:
             raise InputError(
                 f"training: {split} images are {images.dtype} of shape {tuple(images.shape)}, it takes uint8 "
-                "[samples, height, width], or a table, float32 [samples, features]"
+                "[samples, height, width]"
             )
-        if images.is_floating_point() and not images.isfinite().all():
-            raise InputError(f"training: the {split} table has values that are not finite, it takes none")
         if classes.shape != images.shape[:1] or classes.dtype != torch.int64:
             raise InputError(
                 f"training: {split} classes are {classes.dtype} of shape {tuple(classes.shape)}, it takes int64 "
@@ -425,20 +511,52 @@ def _check(
         if not len(images):
             raise InputError(f"training: the {split} split is empty, it takes at least one image")
     if x.shape[1:] != x_test.shape[1:]:
-        sizes = [" x ".join(map(str, shape)) for shape in (x.shape[1:], x_test.shape[1:])]
+        sizes = [f"{height} x {width}" for height, width in (x.shape[1:], x_test.shape[1:])]
         raise InputError(f"training: images of {' and of '.join(sizes)} pixels, it takes one size in both splits")
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
     for name, number in (("iterations", iterations), ("batch", batch), ("report_every", report_every)):
         if number < 1:
             raise InputError(f"training: {name} is {number}, it takes at least 1")
-    if shift < 0 or (shift and x.ndim == 2):
-        raise InputError(f"training: shift is {shift}, it takes 0 or more pixels, and 0 of a table")
+    if shift < 0:
+        raise InputError(f"training: shift is {shift}, it takes 0 or more pixels")
     for name, value in (("learning_rate", learning_rate), ("scale", scale)):
         if not 0 < value < math.inf:
             raise InputError(f"training: {name} is {value}, it takes a positive number")
     if batch > len(x):
         raise InputError(f"training: batch is {batch}, it takes at most the {len(x)} training images")
+
+
+def _check_samples(x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, seeds: Sequence[int]) -> None:
+    for split, samples, classes in (("train", x, y), ("test", x_test, y_test)):
+        if (samples.ndim, samples.dtype) not in ((2, torch.float32), (3, torch.uint8)) or not samples.numel():
+            raise InputError(
+                f"training: {split} samples are {samples.dtype} of shape {tuple(samples.shape)}, it takes float32 "
+                "[samples, features] or uint8 [samples, height, width], at least one"
+            )
+        if not samples.isfinite().all():
+            raise InputError(f"training: {split} samples hold NaN or infinite numbers, it takes finite ones")
+        if classes.shape != samples.shape[:1] or classes.dtype != torch.int64:
+            raise InputError(
+                f"training: {split} classes are {classes.dtype} of shape {tuple(classes.shape)}, it takes int64 "
+                f"[{len(samples)}], one a sample"
+            )
+    if x.shape[1:] != x_test.shape[1:]:
+        raise InputError(f"training: test samples have shape {tuple(x_test.shape[1:])}, it takes {tuple(x.shape[1:])}")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
+
+
+def _check_numbers(counts: Mapping[str, int], positive: Mapping[str, float], not_negative: Mapping[str, float]) -> None:
+    for name, number in counts.items():
+        if number < 1:
+            raise InputError(f"training: {name} is {number}, it takes at least 1")
+    for name, value in positive.items():
+        if not 0 < value < math.inf:
+            raise InputError(f"training: {name} is {value}, it takes a positive number")
+    for name, value in not_negative.items():
+        if not 0 <= value < math.inf:
+            raise InputError(f"training: {name} is {value}, it takes a number of at least 0")
 
 
 def _check_classes(classes: int, y: Tensor, y_test: Tensor) -> None:

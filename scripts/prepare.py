@@ -1,20 +1,10 @@
-"""Read a dataset's files into one file of images or features, classes and split."""
+"""Read a dataset's files into one file of images, classes and split."""
 
 from pathlib import Path
 
 import numpy as np
 
-from interneuron.data import (
-    TITANIC,
-    boolean_table,
-    check_classes,
-    random_split,
-    read_digits,
-    read_idx_images,
-    read_idx_labels,
-    read_titanic,
-    stratified_split,
-)
+from interneuron.data import check_classes, read_digits, read_idx_images, read_idx_labels, stratified_split
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
@@ -34,43 +24,28 @@ def idx(files, settings):
         sizes = " pixels and test images of ".join(f"{h} x {w}" for h, w in (x.shape[1:], x_test.shape[1:]))
         raise InputError(f"train images are of {sizes}; it takes one size")
     split = np.repeat(np.array([0, 1], np.uint8), [len(y), len(y_test)])
-    return np.concatenate([x, x_test]), np.concatenate([y, y_test]), split, {"scale": 255}
+    return np.concatenate([x, x_test]), np.concatenate([y, y_test]), split, 255
 
 
 def digits(files, settings):
     x, y = read_digits(files[settings["file"]])
     check_classes(x, y, settings["classes"], settings["file"])
     test = stratified_split(y, settings["test_share"], generator(settings["split_seed"], "split"))
-    return x, y, test.astype(np.uint8), {"scale": 16}
+    return x, y, test.astype(np.uint8), 16
 
 
-def boolean(files, settings):
-    seed, features = settings["seed"], settings["features"]
-    x, y = boolean_table(settings["samples"], features, settings["terms"], generator(seed, "samples"))
-    test = random_split(len(y), settings["test_share"], generator(seed, "split"))
-    return x, y, test.astype(np.uint8), {"features": [f"v{number + 1}" for number in range(features)]}
-
-
-def titanic(files, settings):
-    x, y = read_titanic(files[settings["file"]])
-    test = random_split(len(y), settings["test_share"], generator(settings["split_seed"], "split"))
-    return x, y, test.astype(np.uint8), {"features": TITANIC}
-
-
-READERS = Registry("reader", {"idx": idx, "digits": digits, "boolean": boolean, "titanic": titanic})
+READERS = Registry("reader", {"idx": idx, "digits": digits})
 
 
 def main(job):
     settings = job.params.settings
     files = {Path(file).name: file for file in job.input.files}
-    x, y, split, about = READERS[settings["reader"]](files, settings)
-    classes = settings["classes"]
-    save_tensors(job.output[0], {"x": x, "y": y, "split": split}, {"classes": classes, **about})
-    counts = np.bincount(y, minlength=classes)
-    of = f"images of {x.shape[1]} x {x.shape[2]}" if x.ndim == 3 else f"samples of {x.shape[1]} features"
+    x, y, split, scale = READERS[settings["reader"]](files, settings)
+    save_tensors(job.output[0], {"x": x, "y": y, "split": split}, {"classes": settings["classes"], "scale": scale})
+    counts = np.bincount(y, minlength=settings["classes"])
     log.info(
-        f"{np.sum(split == 0):,} train and {np.sum(split == 1):,} test {of},"
-        f" {classes} classes of {counts.min():,} to {counts.max():,}"
+        f"{np.sum(split == 0):,} train and {np.sum(split == 1):,} test images of {x.shape[1]} x {x.shape[2]},"
+        f" {settings['classes']} classes of {counts.min():,} to {counts.max():,}"
     )
 
 

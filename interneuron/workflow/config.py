@@ -68,15 +68,19 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Alphas = Annotated[list[Finite], Field(min_length=1), AfterValidator(_sorted_once)]
 Digits = Annotated[list[Index], Field(min_length=1), AfterValidator(_sorted_once)]
 Figure = Literal[
+    "borders.png",
     "classes.png",
     "clusters.png",
     "effects.png",
+    "importance.png",
     "kl.png",
     "layers.png",
     "lesions.png",
+    "merging.png",
     "null.png",
     "preference.png",
     "published.png",
+    "regions.png",
     "sizes.png",
     "traversal.gif",
     "traversal.png",
@@ -147,6 +151,10 @@ class IdxReader(Entry):
         splits = {"train": self.train, "test": self.test}
         return {f"{name}.{key}": getattr(split, key) for name, split in splits.items() for key in ("images", "labels")}
 
+    def feature_names(self) -> list[str]:
+        """Names of the features: images have none."""
+        return []
+
 
 class DigitsReader(Entry):
     """scikit-learn's handwritten digits: one row an image, the class last."""
@@ -160,6 +168,10 @@ class DigitsReader(Entry):
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
         return {"file": self.file}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: images have none."""
+        return []
 
 
 Assignment = Annotated[dict[Text, int | Finite], Field(min_length=1)]
@@ -181,7 +193,7 @@ class BooleanReader(Entry):
 
     @model_validator(mode="after")
     def _terms(self) -> "BooleanReader":
-        names = [f"v{number + 1}" for number in range(self.features)]
+        names = self.feature_names()
         for index, term in enumerate(self.terms):
             if not term.keys() <= set(names) or not set(term.values()) <= {0, 1}:
                 raise RefusedError(f"terms.{index}", term, f"values 0 or 1 of v1 to {names[-1]}")
@@ -191,6 +203,10 @@ class BooleanReader(Entry):
         """The files that it reads, by key: none."""
         return {}
 
+    def feature_names(self) -> list[str]:
+        """Names of the features."""
+        return [f"v{number + 1}" for number in range(self.features)]
+
 
 class TitanicReader(Entry):
     """Kaggle's Titanic passengers, cleaned as in the code of Picchiotti and Gori: seven features, two classes."""
@@ -198,12 +214,18 @@ class TitanicReader(Entry):
     reader: Literal["titanic"] = Field(description="The format: `titanic`.")
     file: RelativePath = Field(description="The file.", examples=["train.csv"])
     test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.1, description="Share of samples to test on.")
-    split_seed: Index = Field(default=0, description="Seed of the split.")
+    seed: Index = Field(default=0, description="Seed of the split.")
     classes: Literal[2] = Field(default=2, description="Number of classes.")
 
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
         return {"file": self.file}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features."""
+        from interneuron.data import TITANIC
+
+        return list(TITANIC)
 
 
 class Dataset(Entry):
@@ -241,9 +263,14 @@ class Dataset(Entry):
                 raise RefusedError(f"prepare.{key}", name, "one of its files, " + listed(paths))
         return self
 
+    @property
+    def step(self) -> str:
+        """The step that reads it: `prepare` images, `tabulate` tables."""
+        return "tabulate" if isinstance(self.prepare, BooleanReader | TitanicReader) else "prepare"
+
     def settings(self, step: str, file: str | None = None) -> dict[str, Any]:
-        """What `download` (of one `file`) or `prepare` gets."""
-        if step == "prepare":
+        """What `download` (of one `file`), or the step that reads it, gets."""
+        if step != "download":
             return self.prepare.model_dump(mode="json")
         files = [entry for entry in self.files if file in (None, entry.path)]
         return {"files": [entry.model_dump(mode="json", exclude_none=True) for entry in files], "mirror": self.mirror}
@@ -305,12 +332,6 @@ class _Model(Entry):
     dataset: Name = Field(description="The dataset, by the name of its file in `config/datasets/`.", examples=["mnist"])
     seeds: Count = Field(description="Seeds in all: 0, 1, ...; a multiple of `block`.", examples=[6])
     block: Count = Field(description="Seeds trained together in one job.", examples=[6])
-    optimiser: Literal["adam"] = Field(default="adam", description="Optimiser.")
-    learning_rate: Positive = Field(description="Step size.", examples=[1e-4])
-    schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="Of the step size: `constant`, or `cosine` (falls to 0 along half a cosine)."
-    )
-    batch: Count = Field(description="Samples in a batch.", examples=[64])
 
     @model_validator(mode="after")
     def _blocks(self) -> "_Model":
@@ -319,13 +340,24 @@ class _Model(Entry):
         return self
 
     def settings(self, step: str = "train") -> dict[str, Any]:
-        """What a block's `train` gets; more seeds do not change it."""
+        """What a block's training gets; more seeds do not change it."""
         return self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block"})
+
+    @property
+    def step(self) -> str:
+        """The step that trains it."""
+        return "train"
 
 
 class _Trained(_Model):
-    """What models of images say."""
+    """What networks of images say."""
 
+    optimiser: Literal["adam"] = Field(default="adam", description="Optimiser.")
+    learning_rate: Positive = Field(description="Step size.", examples=[1e-4])
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="Of the step size: `constant`, or `cosine` (falls to 0 along half a cosine)."
+    )
+    batch: Count = Field(description="Samples in a batch.", examples=[64])
     shift: int = Field(default=0, ge=0, description="Pixels that a training image is moved by at most, at random.")
     iterations: Count = Field(description="Batches in all.", examples=[20000])
     report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
@@ -362,7 +394,7 @@ class MLPArguments(Entry):
     )
 
 
-class PenalisedLoss(Entry):
+class Penalties(Entry):
     """Penalties beside the cross-entropy, as Keras has them."""
 
     activity: NotNegative = Field(
@@ -372,18 +404,24 @@ class PenalisedLoss(Entry):
 
 
 class MLPModel(_Model):
-    """A multilayer perceptron of ReLUs, which classifies tables or images."""
+    """A multilayer perceptron of ReLUs, which classifies the samples of a table, or images."""
 
     architecture: Literal["mlp"] = Field(description="The network: `mlp`.")
     arguments: MLPArguments = Field(description=_DESCRIPTIONS["arguments"])
     initialisation: Literal["glorot-uniform", "kaiming-normal"] = Field(
         default="glorot-uniform", description="Of the weights; biases begin at 0."
     )
-    epsilon: Positive = Field(default=1e-7, description="Adam's epsilon (Keras's default).")
-    loss: Literal["penalised-cross-entropy"] = Field(default="penalised-cross-entropy", description="The loss.")
-    loss_arguments: PenalisedLoss = Field(default_factory=PenalisedLoss, description=_DESCRIPTIONS["loss_arguments"])
+    penalties: Penalties = Field(default_factory=Penalties, description="What is added to the cross-entropy.")
+    learning_rate: Positive = Field(description="Adam's step size.", examples=[0.01])
+    epsilon: Positive = Field(default=1e-7, description="Adam's epsilon; 1e-7 is Keras's.")
+    batch: Count = Field(description="Samples in a batch.", examples=[100])
     epochs: Count = Field(description="Passes over all training samples; the last batch may be smaller.", examples=[10])
     report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
+
+    @property
+    def step(self) -> str:
+        """The step that trains it."""
+        return "fit"
 
 
 Model = VAEModel | JudgeModel | MLPModel
@@ -488,14 +526,76 @@ class Lesion(Entry):
     fail_below: Share = Field(default=0.5, description="A lesion fails when the judge's accuracy is below this.")
 
 
-class Evaluate(Entry):
-    """Metrics, a row a seed and thing measured."""
+class Labelling(Entry):
+    """Sets of samples that regions are compared with."""
 
+    name: Name = Field(description="Its name in the metrics.", examples=["combinations"])
+    features: Annotated[list[Text], Field(min_length=1), AfterValidator(_once)] | None = Field(
+        default=None, description="Each combination of their values is a set.", examples=[["v1", "v2", "v3"]]
+    )
+    terms: Annotated[list[Assignment], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Each is a set, of the samples with these values; what fits none of them is one more set.",
+        examples=[[{"v1": 1, "v3": 1}, {"v2": 1, "v3": 0}]],
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> "Labelling":
+        if (self.features is None) == (self.terms is None):
+            got = MISSING if self.terms is None else self.terms
+            raise RefusedError("terms", got, "a value where features is not given, and only there")
+        return self
+
+    def names(self) -> list[str]:
+        """The features that it reads."""
+        return self.features or list(dict.fromkeys(name for term in self.terms or () for name in term))
+
+
+class Regions(Entry):
+    """Regions of a perceptron: activation patterns of the samples, and the affine map on each."""
+
+    samples: Literal["train", "test", "all"] = Field(default="train", description="Samples that make the regions.")
+    labellings: list[Labelling] = Field(default_factory=list, description="What the regions are compared with.")
+    profiles: dict[Name, Assignment] = Field(
+        default_factory=dict,
+        description="Kinds of samples that some region may consist of, by name.",
+        examples=[{"third-class-males": {"Pclass": 3, "Sex": 0}}],
+    )
+    maps: Count = Field(default=64, description="Regions of a seed whose maps are kept: those of most support.")
+    explained: Count = Field(
+        default=2000,
+        description="Samples, drawn at random, for distances to borders, permutations and integrated gradients.",
+    )
+    permutations: Count = Field(default=5, description="Permutations of each feature.")
+
+    @model_validator(mode="after")
+    def _labellings(self) -> "Regions":
+        names = [labelling.name for labelling in self.labellings]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise RefusedError(f"labellings.{index}.name", name, "a name that no other labelling has")
+        return self
+
+
+class Evaluate(Entry):
+    """Metrics of a study of neurons, a row a seed and thing measured."""
+
+    kind: Literal["neurons"] = Field(default="neurons", description="Follows from the study's sections.")
     active_above: NotNegative = Field(default=0.1, description="As in `activations`, which it is taken from.")
     fail_below: Share = Field(default=0.5, description="As in `lesion`, which it is taken from.")
     moves_above: NotNegative = Field(
         default=0.05,
         description="A latent moves the image if its mean pixels differ by more than this between two alphas (rms).",
+    )
+
+
+class EvaluateRegions(Entry):
+    """Metrics of a study of regions, a row a seed and thing measured."""
+
+    kind: Literal["regions"] = Field(default="regions", description="Follows from the study's sections.")
+    support_above: Share = Field(default=0.001, description="Support above which a region counts as supported.")
+    correlated_above: Share = Field(
+        default=0.5, description="Correlation of two features, sign left out, above which they are flagged."
     )
 
 
@@ -546,8 +646,13 @@ STEPS = {
     "ace": (),
     "cluster": ("activations", "ace"),
     "lesion": ("activations", "cluster"),
-    "evaluate": ("activations", "ace", "cluster", "lesion"),
+    "regions": (),
+    "evaluate": (),
 }
+
+# Steps that `evaluate` reads, by kind of study, and what the figures of the kind are.
+EVALUATED = {"neurons": ("activations", "ace", "cluster", "lesion"), "regions": ("regions",)}
+REGION_FIGURES = ("borders.png", "importance.png", "merging.png", "regions.png")
 
 # Keys that are said once and taken over: (step, key, step that it is taken from).
 TAKEN = (
@@ -574,7 +679,10 @@ class Study(Entry):
     ace: Ace | None = Field(default=None, description="Step `ace`.")
     cluster: Cluster | None = Field(default=None, description="Step `cluster`.")
     lesion: Lesion | None = Field(default=None, description="Step `lesion`.")
-    evaluate: Evaluate | None = Field(default=None, description="Step `evaluate`.")
+    regions: Regions | None = Field(default=None, description="Step `regions`; it makes the study one of regions.")
+    evaluate: Annotated[Evaluate | EvaluateRegions, Field(discriminator="kind")] | None = Field(
+        default=None, description="Step `evaluate`."
+    )
     figures: Annotated[list[Figure], AfterValidator(_once)] = Field(
         default_factory=list, description="Pictures, in the report's order.", examples=[["kl.png", "traversal.gif"]]
     )
@@ -587,6 +695,8 @@ class Study(Entry):
         if not isinstance(data, dict):
             return data
         data = dict(data)
+        if isinstance(data.get("evaluate"), dict):
+            data["evaluate"] = {"kind": "neurons" if data.get("regions") is None else "regions", **data["evaluate"]}
         for step, key, source in TAKEN:
             there, here = data.get(source), data.get(step)
             if isinstance(there, dict) and isinstance(here, dict) and key in there:
@@ -601,6 +711,15 @@ class Study(Entry):
             for other in needed:
                 if getattr(self, other) is None:
                     raise RefusedError(other, MISSING, f"a section, since {step} reads it")
+        if self.evaluate is not None:
+            if self.evaluate.kind != self.kind:
+                raise RefusedError("evaluate.kind", self.evaluate.kind, f"{self.kind!r}, as the sections say")
+            for other in EVALUATED[self.kind]:
+                if getattr(self, other) is None:
+                    raise RefusedError(other, MISSING, "a section, since evaluate reads it")
+        for index, figure in enumerate(self.figures):
+            if (figure in REGION_FIGURES) != (self.kind == "regions"):
+                raise RefusedError(f"figures.{index}", figure, f"a figure of a study of {self.kind}")
         if self.lesion is not None and self.judge is None:
             raise RefusedError("judge", MISSING, "a model, since it judges the images of lesion")
         for key in ("figures", "claims"):
@@ -629,6 +748,11 @@ class Study(Entry):
                 raise RefusedError(
                     f"cluster.readings.{index}.draws", reading.draws, f"at most activations.draws, {most}"
                 )
+
+    @property
+    def kind(self) -> str:
+        """What it is about: `neurons` or `regions`."""
+        return "neurons" if self.regions is None else "regions"
 
     def steps(self) -> list[str]:
         """The steps that it uses."""
@@ -662,7 +786,10 @@ class Project:
 
     def path(self, study: str) -> list[str]:
         """The steps behind a study's rows of the ledger, in order."""
-        return ["download", "prepare", "train", *self.studies[study].steps(), "claims"]
+        entry = self.studies[study]
+        models = [self.models[model] for model in (entry.model, entry.judge) if model is not None]
+        made = [self.datasets[model.dataset].step for model in models] + [model.step for model in models]
+        return ["download", *dict.fromkeys(made), *entry.steps(), "claims"]
 
     def parameters(self, study: str) -> dict[str, Any]:
         """What the steps of a study are told, by step, for people: models with their seeds, each step's section."""
@@ -746,8 +873,9 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
 def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
     """Refuse a study that asks for what its model, judge or dataset does not have."""
     model = models[study.model]
-    if not isinstance(model, VAEModel):
-        raise RefusedError("model", study.model, f"a model of architecture conditional-vae, not {model.architecture}")
+    wanted = "conditional-vae" if study.kind == "neurons" else "mlp"
+    if model.architecture != wanted:
+        raise RefusedError("model", study.model, f"a model of architecture {wanted}, not {model.architecture}")
     if study.judge is not None:
         judge = models[study.judge]
         if not isinstance(judge, JudgeModel):
@@ -755,6 +883,8 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
         if judge.dataset != model.dataset:
             takes = f"a judge of the model's dataset {model.dataset}, not of {judge.dataset}"
             raise RefusedError("judge", study.judge, takes)
+    if model.step == "train" and datasets[model.dataset].step != "prepare":
+        raise RefusedError("model", study.model, f"a model of images, and {model.dataset} is a table")
     classes = f"classes of dataset {model.dataset}"
     latents = f"latents of model {study.model}"
     for step in (study.activations, study.ace):
@@ -763,6 +893,22 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
             _check_indices(key, step.digits, datasets[model.dataset].prepare.classes, classes)
     if study.activations is not None and study.activations.latents != "active":
         _check_indices("activations.latents", study.activations.latents, model.arguments.latents, latents)
+    if study.regions is not None:
+        _check_features(study.regions, model.dataset, datasets[model.dataset])
+
+
+def _check_features(regions: Regions, name: str, dataset: Dataset) -> None:
+    """Refuse names of features that the dataset lacks."""
+    there = dataset.prepare.feature_names()
+    asked = [(f"labellings.{index}", labelling.names()) for index, labelling in enumerate(regions.labellings)]
+    asked += [(f"profiles.{profile}", list(values)) for profile, values in regions.profiles.items()]
+    for key, features in asked:
+        for feature in features:
+            if feature not in there:
+                takes = (
+                    f"features of dataset {name}, {listed(there)}" if there else f"none: {name} has no named features"
+                )
+                raise RefusedError(f"regions.{key}", feature, takes)
 
 
 def _check_indices(key: str, indices: list[int], count: int, of: str) -> None:

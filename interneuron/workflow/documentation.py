@@ -94,6 +94,8 @@ def _schema(name: str) -> str:
     if name == "study":
         _drop_required(schema, schema["$defs"])
         schema["$defs"]["Claim"]["properties"]["reported"]["type"] = ["string", "number"]  # numbers are taken as text
+        kinds = schema["properties"]["evaluate"]["anyOf"][0]  # nobody writes the kind, which would tell them apart
+        kinds["anyOf"] = kinds.pop("oneOf")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(head | schema, indent=2, ensure_ascii=False) + "\n"
 

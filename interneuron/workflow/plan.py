@@ -15,7 +15,7 @@ from interneuron.workflow.ledger import code_of
 
 # Bytes; profiles/default compares larger inputs than any of ours by content.
 LARGE = 10**12
-SUFFIX = {"ace": "safetensors", "lesioned": "safetensors"}
+SUFFIX = {"activations": "safetensors", "ace": "safetensors", "lesioned": "safetensors", "maps": "safetensors"}
 # What a figure reads beside the training of the study's model.
 FIGURE_FILES = {
     "traversal": ["ace"],
@@ -29,6 +29,10 @@ FIGURE_FILES = {
     "lesions": ["lesions", "lesioned"],
     "sizes": ["lesions"],
     "null": ["lesions", "null"],
+    "regions": ["metrics"],
+    "importance": ["regions", "maps", "metrics"],
+    "merging": ["merging", "agreement"],
+    "borders": ["regions", "maps"],
 }
 
 
@@ -88,13 +92,13 @@ class Plan:
             return [
                 {"dataset": name, "file": file.path} for name, data in project.datasets.items() for file in data.files
             ]
-        if rule == "prepare":
-            return [{"dataset": name} for name in project.datasets]
-        if rule == "train":
+        if rule in ("prepare", "tabulate"):
+            return [{"dataset": name} for name in self.datasets(rule)]
+        if rule in ("train", "fit"):
             return [
                 {"model": name, "block": block}
-                for name, model in project.models.items()
-                for block in self.blocks(model)
+                for name in self.models(rule)
+                for block in self.blocks(project.models[name])
             ]
         if rule == "figures":
             return [
@@ -121,6 +125,14 @@ class Plan:
 
     # data and models
 
+    def datasets(self, step: str) -> list[str]:
+        """Names of the datasets that a step reads."""
+        return [name for name, dataset in self.project.datasets.items() if dataset.step == step]
+
+    def models(self, step: str) -> list[str]:
+        """Names of the models that a step trains."""
+        return [name for name, model in self.project.models.items() if model.step == step]
+
     def download(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("download", self.project.datasets[wildcards.dataset].settings("download", wildcards.file))
 
@@ -131,11 +143,17 @@ class Plan:
     def prepare(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("prepare", self.project.datasets[wildcards.dataset].settings("prepare"))
 
+    def tabulate(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("tabulate", self.project.datasets[wildcards.dataset].settings("tabulate"))
+
     def training_data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
 
     def train(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("train", self.project.models[wildcards.model].settings("train"))
+
+    def fit(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("fit", self.project.models[wildcards.model].settings("fit"))
 
     # studies
 
@@ -171,6 +189,18 @@ class Plan:
     def judge_training(self, wildcards: Any) -> str:
         return f"{self._judge_folder(wildcards.study)}/training.parquet"
 
+    def evaluated(self, wildcards: Any) -> dict[str, Any]:
+        """What the metrics of a study are made from, by its kind."""
+        if self.project.studies[wildcards.study].kind == "regions":
+            steps = ["regions", "maps", "merging", "agreement"]
+            inputs: dict[str, Any] = {"training": self.training(wildcards)}
+        else:
+            steps = ["activations", "ace", "clusters", "sweep", "lesions", "null"]
+            inputs = {"data": self.data(wildcards), "judge": self.judge_training(wildcards)}
+            inputs["training"] = self.training(wildcards)
+        folder = f"results/studies/{wildcards.study}/{wildcards.block}"
+        return inputs | {step: f"{folder}/{step}.{SUFFIX.get(step, 'parquet')}" for step in steps}
+
     def step(self, name: str) -> Callable[[Any], dict[str, Any]]:
         """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
 
@@ -198,10 +228,13 @@ class Plan:
         settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem}
         if study.activations is not None:
             settings["digit"] = study.activations.digits[0]
-        if study.evaluate is not None:
+        if isinstance(study.evaluate, entries.Evaluate):
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
+        if study.kind == "regions":
+            own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
+            settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
         return self._coded("figures", settings, {wildcards.figure})
 
     # ledger and report

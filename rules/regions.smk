@@ -1,0 +1,25 @@
+"""Where a perceptron is affine: its regions, their maps, and what is left of them when they are merged."""
+
+
+rule regions:
+    """Regions of every seed, their affine maps and importances, the path of their merging, the likeness to labellings."""
+    input:
+        weights=PLAN.weights,
+        data=PLAN.data,
+    output:
+        regions="results/studies/{study}/{block}/regions.parquet",
+        maps="results/studies/{study}/{block}/maps.safetensors",
+        merging="results/studies/{study}/{block}/merging.parquet",
+        agreement="results/studies/{study}/{block}/agreement.parquet",
+    log:
+        "logs/regions/{study}/{block}.log",
+    benchmark:
+        "logs/regions/{study}/{block}.benchmark.jsonl"
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1500),
+        runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.step("regions"),
+    script:
+        "../scripts/regions.py"
