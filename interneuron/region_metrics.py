@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interneuron.errors import InputError
-from interneuron.evaluate import rank_correlation
+from interneuron.evaluate import agreement, rank_correlation
 
 KEYS = ("level", "seed", "labelling", "profile", "feature", "kept")
 _TEXT = ("level", "labelling", "profile", "feature")
+_COMMON = ("solved", "collapsed", "regions")
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
@@ -61,11 +62,12 @@ def describe(
     """The regions of one network, a row each: the columns of regions.parquet.
 
     labels [n]: region of each sample, 0 to R - 1; bits [R, units]: activation pattern of each region; units: hidden
-    units of each layer; y, predicted [n]: class of each sample, and the class that the network takes it for. `pattern`
-    has a digit a unit, layers apart by `|`; `active`, `first_active`: active units, of all layers and of the first;
-    `samples`, `support`: number and share; `right`: samples classified right; `classes`: how many classes they are taken
-    for; `predicted`: the commonest; `positives`, `truth`: share of samples that are taken for, and are of, class 1 (NaN
-    with more than two classes). Raises InputError where the shapes do not fit.
+    units of each layer; y, predicted [n]: class of each sample, and the class that the network takes it for.
+
+    `pattern` has a digit a unit, layers apart by `|`; `active`, `first_active`: active units, of all layers and of the
+    first; `samples`, `support`: number and share; `right`: samples classified right; `classes`: how many classes they
+    are taken for; `predicted`: the commonest of them; `positives`, `truth`: share of samples that are taken for, and
+    are of, class 1 (NaN with more than two classes). Raises InputError where the shapes do not fit.
     """
     n, count = len(labels), len(bits)
     if y.shape != (n,) or predicted.shape != (n,) or bits.shape[1] != sum(units) or labels.max(initial=-1) >= count:
@@ -78,7 +80,7 @@ def describe(
     taken = np.zeros((count, classes), np.int64)
     np.add.at(taken, (labels, predicted), 1)
     layers = np.split(bits, np.cumsum(units)[:-1], axis=1)
-    text = ["|".join("".join("01"[bit] for bit in row) for row in rows) for rows in zip(*layers, strict=True)]
+    text = ["|".join("".join("01"[int(bit)] for bit in row) for row in rows) for rows in zip(*layers, strict=True)]
     binary = classes <= 2
 
     def share(of: NDArray[np.bool_]) -> Floats:
@@ -227,6 +229,61 @@ def identical(counts: ArrayLike) -> bool:
     return bool(((table > 0).sum(0) == 1).all() and ((table > 0).sum(1) == 1).all())
 
 
+def chosen(path: pd.DataFrame) -> dict[str, float]:
+    """The merged regions that were chosen: `chosen_regions`, their number, and `chosen_fidelity`.
+
+    `path`: one seed's rows of merging.parquet. Raises InputError unless one of them is chosen.
+    """
+    rows = path[path["chosen"].astype(bool)]
+    if len(rows) != 1:
+        raise InputError(f"chosen: {len(rows)} rows of the path are chosen, it takes one")
+    return {"chosen_regions": float(rows["regions"].iloc[0]), "chosen_fidelity": float(rows["fidelity"].iloc[0])}
+
+
+def merged(path: pd.DataFrame, kept: Sequence[float]) -> pd.DataFrame:
+    """How few regions keep so many of the network's predictions, a row a share in `kept`.
+
+    `merged_regions`: the least number of regions on the path with a fidelity of at least `kept` (NaN without any);
+    `merged_share`: that number over the number of regions before any merging. `path`: one seed's rows of
+    merging.parquet.
+    """
+    rows = []
+    for share in kept:
+        enough = path[path["fidelity"] >= share]["regions"]
+        least = float(enough.min()) if len(enough) else np.nan
+        rows.append({"kept": share, "merged_regions": least, "merged_share": least / float(path["regions"].max())})
+    return pd.DataFrame(rows)
+
+
+def labelling(counts: ArrayLike, path: pd.DataFrame) -> dict[str, float]:
+    """How like a labelling the regions are, unmerged and merged.
+
+    `agreement`: adjusted Rand index of the regions and the sets; `identical`: 1 if they are the same partition. Of the
+    regions on the path of merging: `best_agreement`, the largest; `merged_agreement`, `merged_identical`, where there
+    are as many regions as sets (NaN and 0 if there never are); `chosen_agreement`, `chosen_identical`, at the chosen
+    number.
+
+    counts [regions, sets]: samples of each region in each set; `path`: that seed's rows of merging.parquet, by falling
+    number of regions. Raises InputError for counts that are none, and a path that begins with another number of
+    regions.
+    """
+    table = _counts("labelling", counts)
+    sets = int((table.sum(0) > 0).sum())
+    if path.empty or path["regions"].iloc[0] != len(table):
+        raise InputError(f"labelling: {len(table)} regions do not fit a path that does not begin with as many")
+    result = {"agreement": agreement(table), "identical": float(identical(table)), "best_agreement": -np.inf}
+    result |= {"merged_agreement": np.nan, "merged_identical": 0.0}
+    for into, gone, size, choice in zip(path["into"], path["gone"], path["regions"], path["chosen"], strict=True):
+        if gone >= 0:
+            table[into] += table[gone]
+            table[gone] = 0
+        found = {"agreement": agreement(table), "identical": float(identical(table))}
+        result["best_agreement"] = max(result["best_agreement"], found["agreement"])
+        result |= {f"merged_{name}": value for name, value in found.items() if size == sets}
+        result |= {f"chosen_{name}": value for name, value in found.items() if choice}
+    return result
+
+
 def terms(
     counts: ArrayLike, omega: Floats, patterns: Sequence[str], values: Sequence[Mapping[int, float]]
 ) -> dict[str, float]:
@@ -266,37 +323,39 @@ def terms(
     return result
 
 
-def profile(regions: pd.DataFrame, shares: ArrayLike) -> dict[str, float]:
+def profile(regions: pd.DataFrame, counts: ArrayLike) -> dict[str, float]:
     """Whether a kind of samples has a region of its own.
 
-    Of the largest region all of whose samples are of that kind: `inside_support`, its share of all samples (0 if there
-    is none), `inside_positives`, the share of its samples that the network takes for class 1 (NaN if there is none).
-    `inside_negative`, `inside_positive`: 1 if all of them are taken for class 0, class 1; 0 also if there is none.
+    `kind_support`: share of all samples that are of the kind. Of the largest region all of whose samples are:
+    `inside_support`, its share of all samples (0 if there is none), and 1 or 0 (also if there is none):
+    `inside_negative`, `inside_positive`, whether all of them are taken for class 0, class 1.
 
-    `regions`: one seed's rows of regions.parquet; shares [regions]: of each one's samples, how many are of that kind.
+    `regions`: one seed's rows of regions.parquet; counts [regions]: how many of each one's samples are of the kind.
+    Raises InputError where they do not fit.
     """
-    whole = np.asarray(shares, float) == 1
-    if whole.shape != (len(regions),):
-        raise InputError(f"profile: {whole.shape} shares of {len(regions)} regions; it takes one a region")
-    at = _largest(regions, pd.Series(whole, index=regions.index))
-    if at is None:
-        return {"inside_support": 0.0, "inside_positives": np.nan, "inside_negative": 0.0, "inside_positive": 0.0}
-    positives = float(regions["positives"].iloc[at])
-    support = float(regions["samples"].iloc[at]) / float(regions["samples"].sum())
-    return {
-        "inside_support": support,
-        "inside_positives": positives,
-        "inside_negative": float(positives == 0),
-        "inside_positive": float(positives == 1),
-    }
+    of_kind, samples = np.asarray(counts), regions["samples"].to_numpy()
+    if of_kind.shape != samples.shape or (of_kind > samples).any():
+        raise InputError(f"profile: {of_kind.shape} counts do not fit {len(regions)} regions of the samples counted")
+    result = {"kind_support": float(of_kind.sum() / samples.sum()), "inside_support": 0.0}
+    result |= {"inside_negative": 0.0, "inside_positive": 0.0}
+    at = _largest(regions, of_kind == samples)
+    if at is not None:
+        result["inside_support"] = float(samples[at] / samples.sum())
+        pure = regions["classes"].iloc[at] == 1
+        result["inside_negative"] = float(pure and regions["predicted"].iloc[at] == 0)
+        result["inside_positive"] = float(pure and regions["predicted"].iloc[at] == 1)
+    return result
 
 
-def assemble(parts: Iterable[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
-    """The metrics file of (level, table) pairs: keys first, metrics as float64; columns and rows are sorted.
+def assemble(networks: pd.DataFrame, parts: Iterable[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
+    """The metrics file: the networks' rows (level `network`) and those of (level, table) pairs, by the keys.
 
-    Keys that do not apply are empty text, or NaN (`kept`).
+    Keys come first; those that do not apply are empty text, or NaN (`kept`). Metrics are float64. What claims ask
+    among (`solved`, `collapsed` and `regions`) stands in a seed's rows of every level.
     """
-    table = pd.concat([part.assign(level=level) for level, part in parts if len(part)], ignore_index=True)
+    common = networks[["seed", *_COMMON]]
+    there = [("network", networks), *((level, part.merge(common, on="seed")) for level, part in parts if len(part))]
+    table = pd.concat([part.assign(level=level) for level, part in there], ignore_index=True)
     for key in KEYS:
         if key not in table:
             table[key] = np.nan
@@ -318,7 +377,7 @@ def _counts(what: str, counts: ArrayLike) -> NDArray[np.int64]:
     return table.astype(np.int64)
 
 
-def _largest(regions: pd.DataFrame, of: "pd.Series[bool]") -> int | None:
+def _largest(regions: pd.DataFrame, of: Any) -> int | None:
     """Place of the region of most samples among some of them."""
     return int(np.where(of, regions["samples"], -1).argmax()) if of.any() else None
 

@@ -2,7 +2,7 @@
 
 
 rule regions:
-    """Regions of every seed, their affine maps and importances, the path of their merging, the likeness to labellings."""
+    """Regions of every seed, their affine maps, how the features weigh in them, and the path of their merging."""
     input:
         weights=PLAN.weights,
         data=PLAN.data,
@@ -10,7 +10,6 @@ rule regions:
         regions="results/studies/{study}/{block}/regions.parquet",
         maps="results/studies/{study}/{block}/maps.safetensors",
         merging="results/studies/{study}/{block}/merging.parquet",
-        agreement="results/studies/{study}/{block}/agreement.parquet",
     log:
         "logs/regions/{study}/{block}.log",
     benchmark:

@@ -9,21 +9,33 @@ from interneuron.registry import Registry
 from interneuron.workflow.script import log, step
 
 MS_A_FRAME = 350
+MOST_REGIONS = 4
 
 
 class Study:
     """The study's files, read when they are asked for, and what of them the picture is of: `digit`, the least seed.
 
-    The settings say `digit`, `active_above` and `fail_below` (the study's thresholds), and may say `reported` (rows
-    that a paper gives, drawn beside ours: see `plots.clusters` and `plots.sizes`).
+    The settings of a study of neurons say `digit`, `active_above` and `fail_below` (the study's thresholds), and may
+    say `reported` (rows that a paper gives, drawn beside ours: see `plots.clusters` and `plots.sizes`); those of a
+    study of regions say `claims` (the paper's, with what it reported).
     """
 
     def __init__(self, inputs: Any, settings: dict[str, Any]) -> None:
         self.inputs = inputs
-        self.digit = int(settings["digit"])
-        self.active_above = float(settings["active_above"])
-        self.fail_below = float(settings["fail_below"])
+        self.settings = settings
         self.rows = settings.get("reported")
+
+    @property
+    def digit(self) -> int:
+        return int(self.settings["digit"])
+
+    @property
+    def active_above(self) -> float:
+        return float(self.settings["active_above"])
+
+    @property
+    def fail_below(self) -> float:
+        return float(self.settings["fail_below"])
 
     def table(self, name: str) -> Any:
         """All blocks of a table, one below the other."""
@@ -198,6 +210,90 @@ def lesions(study: Study) -> Any:
     return interneuron.plots.lesions(panels, alphas, title)
 
 
+def networks(study: Study) -> Any:
+    """The metrics of each seed's regions as a whole."""
+    table = study.table("metrics")
+    return table[table["level"] == "network"].sort_values("seed", ignore_index=True)
+
+
+def regions(study: Study) -> Any:
+    """With the numbers that the paper gives of all seeds, as far as they are numbers or percentages."""
+    reported = {}
+    for claim in study.settings["claims"]:
+        number = claim["reported"].removesuffix("%").strip()
+        if claim["metric"] in ("regions", "accuracy") and number.isdecimal():
+            reported[claim["metric"]] = float(number) / (100 if claim["reported"].endswith("%") else 1)
+    return interneuron.plots.regions(networks(study), reported)
+
+
+def held(study: Study) -> Any:
+    """By seed, how many of the paper's statements hold of it by themselves."""
+    import pandas as pd
+
+    from interneuron import claims
+
+    metrics = study.table("metrics")
+    held = pd.Series(0, index=sorted(metrics["seed"].unique()))
+    for claim in study.settings["claims"]:
+        values = claims.select(claim, metrics)
+        held[values.index[claims.parse(claim["holds_if"]).true_for(values)]] += 1
+    return held
+
+
+def row_of(study: Study, seed: int, title: str) -> dict[str, Any]:
+    """What `plots.importance` takes of one seed: its regions of most support."""
+    from interneuron import io
+
+    path = next(path for path in study.inputs.maps if seed in io.metadata(path)["seeds"])
+    maps = io.load_tensors(path, [f"seed{seed}.omega", "spread"])
+    omega, spread = maps[f"seed{seed}.omega"][:, 0], maps["spread"]
+    table = study.table("regions")
+    table = table[table["seed"] == seed].iloc[: min(MOST_REGIONS, len(omega))]
+    panels = [
+        {
+            "title": f"{pattern}, {support:.0%} of samples,\n{positives:.0%} taken for 1, {truth:.0%} are 1",
+            "weights": weights,
+            "spread": weights * spread,
+        }
+        for pattern, support, positives, truth, weights in zip(
+            *(table[column] for column in ("pattern", "support", "positives", "truth")), omega, strict=False
+        )
+    ]
+    return {"title": title, "regions": panels}
+
+
+def importance(study: Study) -> Any:
+    """The seed of which most of the paper's statements hold, and the one in the middle."""
+    from interneuron import io
+
+    counts = held(study)
+    total = len(study.settings["claims"])
+    most = int(counts.idxmax())
+    middle = int(counts.sort_values(kind="stable").index[(len(counts) - 1) // 2])
+    rows = [
+        row_of(study, most, f"Most like the paper: seed {most}, of which {counts[most]} of {total} statements hold"),
+        row_of(study, middle, f"In the middle: seed {middle}, of which {counts[middle]} of {total} hold"),
+    ]
+    features = study.table("metrics")
+    features = features[(features["level"] == "feature") & (features["seed"] == most)].set_index("feature")
+    names = io.metadata(study.inputs.maps[0])["features"]
+    return interneuron.plots.importance(rows, names, [features["correlated"].get(name) == 1 for name in names])
+
+
+def merging(study: Study) -> Any:
+    return interneuron.plots.merging(study.table("merging"), networks(study))
+
+
+def borders(study: Study) -> Any:
+    from interneuron import io
+
+    quantiles = {}
+    for path in study.inputs.maps:
+        for seed in io.metadata(path)["seeds"]:
+            quantiles[seed] = io.load_tensors(path, [f"seed{seed}.borders"])[f"seed{seed}.borders"]
+    return interneuron.plots.borders(quantiles, study.table("regions"))
+
+
 # What draws each picture.
 FIGURES = Registry(
     "figure",
@@ -214,6 +310,10 @@ FIGURES = Registry(
         "lesions.png": lesions,
         "sizes.png": sizes,
         "null.png": null,
+        "regions.png": regions,
+        "importance.png": importance,
+        "merging.png": merging,
+        "borders.png": borders,
     },
 )
 

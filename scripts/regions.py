@@ -71,8 +71,16 @@ def regions_of(network, samples, settings, seed):
         tensors[f"sets.{name}"] = counts = np.zeros((found.count, count), np.int64)
         np.add.at(counts, (found.labels, labels), 1)
     for name, inside in samples.profiles.items():
-        tensors[f"profile.{name}"] = np.bincount(found.labels, inside) / found.counts
-    return table, tensors
+        tensors[f"profile.{name}"] = np.bincount(found.labels[inside], minlength=found.count)
+    return table, {name: stored(value) for name, value in tensors.items()}
+
+
+def stored(values):
+    """Counts as int64, everything else as float32."""
+    import numpy as np
+
+    array = np.asarray(values)
+    return array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
 
 
 def main(job):
@@ -87,7 +95,7 @@ def main(job):
     weights, about = load_tensors(job.input.weights), metadata(job.input.weights)
     samples = Samples(job.input.data, settings)
     with np.errstate(invalid="ignore", divide="ignore"):
-        out = {"spread": samples.x.std(0), "correlations": np.corrcoef(samples.x.T)}
+        out = {"spread": stored(samples.x.std(0)), "correlations": stored(np.corrcoef(samples.x.T))}
     tables, progress = [], Progress("regions", "seeds")
     for done, seed in enumerate(about["seeds"]):
         table, tensors = regions_of(load(weights, about, seed), samples, settings, seed)
@@ -105,8 +113,14 @@ def main(job):
     save_table(job.output.regions, regions)
     save_tensors(
         job.output.maps,
-        {name: np.asarray(value, np.int64 if ".sets." in name else np.float32) for name, value in out.items()},
-        {"seeds": about["seeds"], "features": samples.features, "samples": len(samples.y)},
+        out,
+        {
+            "seeds": about["seeds"],
+            "features": samples.features,
+            "samples": len(samples.y),
+            "labellings": {entry["name"]: entry["terms"] for entry in settings["labellings"]},
+            "profiles": list(samples.profiles),
+        },
     )
 
 

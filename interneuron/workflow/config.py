@@ -597,6 +597,9 @@ class EvaluateRegions(Entry):
     correlated_above: Share = Field(
         default=0.5, description="Correlation of two features, sign left out, above which they are flagged."
     )
+    kept: Annotated[list[Share], Field(min_length=1), AfterValidator(_sorted_once)] = Field(
+        default=[0.95, 0.99], description="Shares of the predictions that merged regions shall keep."
+    )
 
 
 class Claim(Entry):
@@ -695,8 +698,11 @@ class Study(Entry):
         if not isinstance(data, dict):
             return data
         data = dict(data)
-        if isinstance(data.get("evaluate"), dict):
-            data["evaluate"] = {"kind": "neurons" if data.get("regions") is None else "regions", **data["evaluate"]}
+        if isinstance(evaluate := data.get("evaluate"), dict):
+            kind = "neurons" if data.get("regions") is None else "regions"
+            if evaluate.get("kind", kind) != kind:
+                raise RefusedError("evaluate.kind", evaluate["kind"], f"{kind!r}, as the study's sections say")
+            data["evaluate"] = {**evaluate, "kind": kind}
         for step, key, source in TAKEN:
             there, here = data.get(source), data.get(step)
             if isinstance(there, dict) and isinstance(here, dict) and key in there:
@@ -712,8 +718,6 @@ class Study(Entry):
                 if getattr(self, other) is None:
                     raise RefusedError(other, MISSING, f"a section, since {step} reads it")
         if self.evaluate is not None:
-            if self.evaluate.kind != self.kind:
-                raise RefusedError("evaluate.kind", self.evaluate.kind, f"{self.kind!r}, as the sections say")
             for other in EVALUATED[self.kind]:
                 if getattr(self, other) is None:
                     raise RefusedError(other, MISSING, "a section, since evaluate reads it")

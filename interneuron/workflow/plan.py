@@ -31,7 +31,7 @@ FIGURE_FILES = {
     "null": ["lesions", "null"],
     "regions": ["metrics"],
     "importance": ["regions", "maps", "metrics"],
-    "merging": ["merging", "agreement"],
+    "merging": ["merging", "metrics"],
     "borders": ["regions", "maps"],
 }
 
@@ -192,7 +192,7 @@ class Plan:
     def evaluated(self, wildcards: Any) -> dict[str, Any]:
         """What the metrics of a study are made from, by its kind."""
         if self.project.studies[wildcards.study].kind == "regions":
-            steps = ["regions", "maps", "merging", "agreement"]
+            steps = ["regions", "maps", "merging"]
             inputs: dict[str, Any] = {"training": self.training(wildcards)}
         else:
             steps = ["activations", "ace", "clusters", "sweep", "lesions", "null"]
