@@ -23,10 +23,10 @@ rule prepare:
         files=PLAN.raw_files,
     output:
         "data/prepared/{dataset}.safetensors",
-    wildcard_constraints:
-        dataset=PLAN.one_of(PLAN.datasets("prepare")),
     log:
         "logs/prepare/{dataset}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.datasets("prepare")),
     threads: 1
     resources:
         mem_mb=PLAN.memory(700),
@@ -43,10 +43,10 @@ rule tabulate:
         files=PLAN.raw_files,
     output:
         "data/prepared/{dataset}.safetensors",
-    wildcard_constraints:
-        dataset=PLAN.one_of(PLAN.datasets("tabulate")),
     log:
         "logs/tabulate/{dataset}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.datasets("tabulate")),
     threads: 1
     resources:
         mem_mb=PLAN.memory(500),

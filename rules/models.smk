@@ -8,12 +8,12 @@ rule train:
     output:
         weights="results/models/{model}/{block}/weights.safetensors",
         training="results/models/{model}/{block}/training.parquet",
-    wildcard_constraints:
-        model=PLAN.one_of(PLAN.models("train")),
     log:
         "logs/train/{model}/{block}.log",
     benchmark:
         "logs/train/{model}/{block}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("train")),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1200),
@@ -31,12 +31,12 @@ rule fit:
     output:
         weights="results/models/{model}/{block}/weights.safetensors",
         training="results/models/{model}/{block}/training.parquet",
-    wildcard_constraints:
-        model=PLAN.one_of(PLAN.models("fit")),
     log:
         "logs/fit/{model}/{block}.log",
     benchmark:
         "logs/fit/{model}/{block}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("fit")),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1200),
