@@ -702,51 +702,51 @@ def importance(rows: Sequence[Mapping[str, Any]], features: Sequence[str], flagg
 
 @_styled
 def merging(path: pd.DataFrame, networks: pd.DataFrame) -> Figure:
-    """Share of the predictions that merged regions keep, against their number: a line a seed, their median, a dot at
-    the chosen number; beside it how many regions each seed had, and how many were chosen.
+    """Share of the predictions that merged regions keep, against their number: a line a seed, and their median, by the
+    principle of merging; beside it the number that was chosen against the regions that a seed had.
 
-    `path` has the columns of merging.parquet: seed, regions, fidelity, chosen; `networks` a row a seed: seed, regions,
-    chosen_regions. Raises InputError if a column is missing.
+    `path` has the columns of merging.parquet: seed, principle, regions, fidelity, chosen; `networks` a row a seed, with
+    regions. Raises InputError if a column is missing.
     """
-    _columns("merging", path, ["seed", "regions", "fidelity", "chosen"])
-    _columns("merging: networks", networks, ["seed", "regions", "chosen_regions"])
+    _columns("merging", path, ["seed", "principle", "regions", "fidelity", "chosen"])
+    _columns("merging: networks", networks, ["seed", "regions"])
     seeds = path["seed"].nunique()
-    figure, body, foot = _framed(3.7, f"Merging the regions of {seeds} seed{'s' * (seeds > 1)}")
+    figure, body, foot = _framed(3.8, f"Merging the regions of {seeds} seed{'s' * (seeds > 1)}")
     left, right = body.subplots(1, 2, width_ratios=[3, 2])
-    for _, own in path.groupby("seed"):
-        left.plot(own["regions"], own["fidelity"], color=SKY, linewidth=0.7, alpha=0.7, zorder=1)
-    dots = path[path["chosen"].astype(bool)]
-    left.plot(dots["regions"], dots["fidelity"], "o", color=ORANGE, ms=5, alpha=0.7, mew=0, zorder=3)
-    # Where a seed has fewer regions than that, it keeps all: its path begins with what it has.
-    sizes = np.array(sorted(path["regions"].unique()))
-    table = path.pivot(index="regions", columns="seed", values="fidelity").reindex(sizes)
-    left.plot(sizes, table.ffill().median(axis=1), color=BLUE, linewidth=2.2, zorder=2)
+    before = networks.set_index("seed")["regions"]
+    marks: list[Line2D] = []
+    for principle, colour, marker in (("entropy", BLUE, "o"), ("orthogonality", ORANGE, "s")):
+        own = path[path["principle"] == principle]
+        if own.empty:
+            continue
+        for _, line in own.groupby("seed"):
+            left.plot(line["regions"], line["fidelity"], color=colour, linewidth=0.5, alpha=0.25, zorder=1)
+        # A seed that has fewer regions than that keeps all of them.
+        table = own.pivot(index="regions", columns="seed", values="fidelity").sort_index().bfill().ffill()
+        middle = table.median(axis=1)
+        left.plot(middle.index, middle, color=colour, linewidth=2.2, zorder=3)
+        dots = own[own["chosen"].astype(bool)]
+        spread = -0.12 if marker == "o" else 0.12
+        right.plot(dots["seed"].map(before) + spread, dots["regions"], marker, color=colour, ms=5, alpha=0.5, mew=0)
+        marks.append(Line2D([], [], color=colour, lw=2.2, marker=marker, label=f"{principle} (thin: seeds)"))
     left.set_ylabel("predictions kept")
     left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
     left.set_xlabel("merged regions")
-    right.plot(networks["regions"], networks["chosen_regions"], "o", color=ORANGE, ms=5, alpha=0.5, mew=0)
-    right.set_xlabel("regions")
+    right.set_xlabel("regions of a seed")
     right.set_ylabel("merged regions that were chosen")
-    if sizes.max() > 30:
-        for axes in (left, right):
+    most = {left: float(path["regions"].max()), right: float(before.max())}
+    for axes, greatest in most.items():
+        if greatest > 30:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    else:
-        for axis in (left.xaxis, right.xaxis):
-            axis.set_major_locator(MaxNLocator(8, integer=True))
-        left.set_xlim(0.5, sizes.max() + 0.5)
-        right.set_xlim(0.5, sizes.max() + 0.5)
-    right.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    right.set_ylim(0, networks["chosen_regions"].max() * 1.15)
-    for axes in (left, right):
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+            axes.set_xlim(0.5, greatest + 0.5)
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.set_axisbelow(True)
-    marks = [
-        Line2D([], [], color=SKY, label="a seed"),
-        Line2D([], [], color=BLUE, linewidth=2.2, label="median"),
-        Line2D([], [], color=ORANGE, marker="o", linestyle="none", label="chosen"),
-    ]
-    foot.legend(handles=marks, loc="center", ncols=3)
+    right.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    right.set_ylim(0, float(path.loc[path["chosen"].astype(bool), "regions"].max()) * 1.15)
+    foot.legend(handles=marks, loc="center", ncols=len(marks))
     return figure
 
 

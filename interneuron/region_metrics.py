@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from interneuron.errors import InputError
 from interneuron.evaluate import agreement, rank_correlation
 
-KEYS = ("level", "seed", "labelling", "profile", "feature", "kept")
-_TEXT = ("level", "labelling", "profile", "feature")
+KEYS = ("level", "seed", "labelling", "profile", "feature", "principle", "kept")
+_TEXT = ("level", "labelling", "profile", "feature", "principle")
 _COMMON = ("solved", "collapsed", "regions")
 
 Integers = NDArray[np.integer]
@@ -232,7 +232,7 @@ def identical(counts: ArrayLike) -> bool:
 def chosen(path: pd.DataFrame) -> dict[str, float]:
     """The merged regions that were chosen: `chosen_regions`, their number, and `chosen_fidelity`.
 
-    `path`: one seed's rows of merging.parquet. Raises InputError unless one of them is chosen.
+    `path`: the rows of merging.parquet of one seed and principle. Raises InputError unless one of them is chosen.
     """
     rows = path[path["chosen"].astype(bool)]
     if len(rows) != 1:
@@ -240,47 +240,53 @@ def chosen(path: pd.DataFrame) -> dict[str, float]:
     return {"chosen_regions": float(rows["regions"].iloc[0]), "chosen_fidelity": float(rows["fidelity"].iloc[0])}
 
 
-def merged(path: pd.DataFrame, kept: Sequence[float]) -> pd.DataFrame:
+def merged(path: pd.DataFrame, kept: Sequence[float], regions: int) -> pd.DataFrame:
     """How few regions keep so many of the network's predictions, a row a share in `kept`.
 
     `merged_regions`: the least number of regions on the path with a fidelity of at least `kept` (NaN without any);
-    `merged_share`: that number over the number of regions before any merging. `path`: one seed's rows of
-    merging.parquet.
+    `merged_share`: that over `regions`, their number before any merging. `path`: the rows of merging.parquet of one
+    seed and principle.
     """
-    rows = []
-    for share in kept:
-        enough = path[path["fidelity"] >= share]["regions"]
-        least = float(enough.min()) if len(enough) else np.nan
-        rows.append({"kept": share, "merged_regions": least, "merged_share": least / float(path["regions"].max())})
-    return pd.DataFrame(rows)
+    least = [path[path["fidelity"] >= share]["regions"].min() for share in kept]
+    result = pd.DataFrame({"kept": list(kept), "merged_regions": np.array(least, float)})
+    return result.assign(merged_share=result["merged_regions"] / regions)
 
 
-def labelling(counts: ArrayLike, path: pd.DataFrame) -> dict[str, float]:
-    """How like a labelling the regions are, unmerged and merged.
+def labelling(counts: ArrayLike) -> dict[str, float]:
+    """How like a labelling the regions are: `agreement`, the adjusted Rand index of regions and sets; `identical`: 1 if
+    they are the same partition; `refines`: 1 if every region lies within one set, so that merging could find it.
 
-    `agreement`: adjusted Rand index of the regions and the sets; `identical`: 1 if they are the same partition. Of the
-    regions on the path of merging: `best_agreement`, the largest; `merged_agreement`, `merged_identical`, where there
-    are as many regions as sets (NaN and 0 if there never are); `chosen_agreement`, `chosen_identical`, at the chosen
-    number.
-
-    counts [regions, sets]: samples of each region in each set; `path`: that seed's rows of merging.parquet, by falling
-    number of regions. Raises InputError for counts that are none, and a path that begins with another number of
-    regions.
+    counts [regions, sets]: samples of each region in each set. Raises InputError for counts that are none.
     """
     table = _counts("labelling", counts)
+    refines = bool(((table > 0).sum(1) <= 1).all())
+    return {"agreement": agreement(table), "identical": float(identical(table)), "refines": float(refines)}
+
+
+def found(counts: ArrayLike, path: pd.DataFrame) -> dict[str, float]:
+    """How like a labelling the merged regions are.
+
+    `best_agreement`: the largest adjusted Rand index on the path; `merged_agreement`, `merged_identical`: index, and 1
+    if they are the same partition, where there are as many regions as sets (NaN and 0 if there never are);
+    `chosen_agreement`, `chosen_identical`: at the chosen number.
+
+    counts [regions, sets]: samples of each region in each set; `path`: the rows of merging.parquet of one seed and
+    principle, by falling number of regions. Raises InputError for counts that are none, and for a path that does not
+    begin with as many regions.
+    """
+    table = _counts("found", counts)
     sets = int((table.sum(0) > 0).sum())
     if path.empty or path["regions"].iloc[0] != len(table):
-        raise InputError(f"labelling: {len(table)} regions do not fit a path that does not begin with as many")
-    result = {"agreement": agreement(table), "identical": float(identical(table)), "best_agreement": -np.inf}
-    result |= {"merged_agreement": np.nan, "merged_identical": 0.0}
+        raise InputError(f"found: the path does not begin with the {len(table)} regions of the counts")
+    result = {"best_agreement": -1.0, "merged_agreement": np.nan, "merged_identical": 0.0}
     for into, gone, size, choice in zip(path["into"], path["gone"], path["regions"], path["chosen"], strict=True):
         if gone >= 0:
             table[into] += table[gone]
             table[gone] = 0
-        found = {"agreement": agreement(table), "identical": float(identical(table))}
-        result["best_agreement"] = max(result["best_agreement"], found["agreement"])
-        result |= {f"merged_{name}": value for name, value in found.items() if size == sets}
-        result |= {f"chosen_{name}": value for name, value in found.items() if choice}
+        here = {"agreement": agreement(table), "identical": float(identical(table))}
+        result["best_agreement"] = max(result["best_agreement"], here["agreement"])
+        result |= {f"merged_{name}": value for name, value in here.items() if size == sets}
+        result |= {f"chosen_{name}": value for name, value in here.items() if choice}
     return result
 
 

@@ -127,26 +127,30 @@ def regions(job):
     common = io.load_tensors(job.input.maps, ["spread", "correlations"])
     names, spread = about["features"], common["spread"]
     networks = region_metrics.networks(table, io.load_table(job.input.training), settings["support_above"])
-    more, labellings, profiles, features, merged = [], [], [], [], []
+    more, labellings, profiles, features, merged, paths = [], [], [], [], [], []
     for seed, own in table.groupby("seed", sort=True):
         maps = region_tensors(
             job.input.maps, seed, ["omega", "gradients", "permutation", "borders", "profile.", "sets."]
         )
-        path = merging[merging["seed"] == seed]
         weights = np.abs(maps["omega"]).mean(1)
         omega = own["support"].to_numpy()[: len(weights)] @ weights
         measures = {"omega": omega, "spread": omega * spread}
         measures |= {name: maps[name] for name in ("permutation", "gradients")}
-        row = region_metrics.importances(measures) | region_metrics.chosen(path)
+        row = region_metrics.importances(measures)
         row |= {"border_median": maps["borders"][50], "border_tenth": maps["borders"][10]}
         more.append({"seed": seed, **row})
-        merged.append(region_metrics.merged(path, settings["kept"]).assign(seed=seed))
+        for principle, path in merging[merging["seed"] == seed].groupby("principle", sort=True):
+            at = {"seed": seed, "principle": principle}
+            merged.append(region_metrics.merged(path, settings["kept"], len(own)).assign(**at))
+            paths.append(at | region_metrics.chosen(path))
+            for name in about["labellings"] if path["regions"].max() == len(own) else ():
+                paths.append(at | {"labelling": name} | region_metrics.found(maps[f"sets.{name}"], path))
         if names:
             flat, above = maps["omega"][:, 0], settings["correlated_above"]
             of = region_metrics.features(own, flat, spread, common["correlations"], names, above)
             features.append(of.assign(seed=seed))
         for name, terms in about["labellings"].items():
-            row = region_metrics.labelling(maps[f"sets.{name}"], path)
+            row = region_metrics.labelling(maps[f"sets.{name}"])
             if terms is not None:
                 values = [{names.index(feature): value for feature, value in term.items()} for term in terms]
                 row |= region_metrics.terms(maps[f"sets.{name}"], flat, list(own["pattern"]), values)
@@ -158,14 +162,15 @@ def regions(job):
         ("profile", pd.DataFrame(profiles)),
         ("feature", pd.concat(features) if features else pd.DataFrame()),
         ("merged", pd.concat(merged)),
+        ("path", pd.DataFrame(paths)),
     ]
-    metrics = region_metrics.assemble(networks.merge(pd.DataFrame(more), on="seed"), parts)
-    io.save_table(job.output[0], metrics)
-    middle = metrics[metrics["level"] == "network"].median(numeric_only=True)
-    log.info(
-        f"in the median of the seeds {middle['regions']:g} regions, merged to {middle['chosen_regions']:g}, which keep "
-        f"{middle['chosen_fidelity']:.2%} of the predictions"
-    )
+    io.save_table(job.output[0], region_metrics.assemble(networks.merge(pd.DataFrame(more), on="seed"), parts))
+    for principle, of in merging.groupby("principle", sort=True):
+        chosen = of[of["chosen"]]
+        log.info(
+            f"{networks['regions'].median():g} regions in the median of the seeds, merged by {principle} to "
+            f"{chosen['regions'].median():g}, which keep {chosen['fidelity'].median():.2%} of the predictions"
+        )
 
 
 KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions})

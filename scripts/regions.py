@@ -1,4 +1,4 @@
-"""The regions of every seed's perceptron: who is in them, their affine maps, and how the features weigh in them."""
+"""The regions of every seed's perceptron: who is in them, their affine maps, and what is left when they are merged."""
 
 from interneuron.errors import InputError
 from interneuron.io import load_tensors, metadata, save_table, save_tensors
@@ -36,7 +36,7 @@ class Samples:
 
 
 def regions_of(network, samples, settings, seed):
-    """Rows of regions.parquet and tensors of maps.safetensors of one network."""
+    """Rows of regions.parquet and merging.parquet, and tensors of maps.safetensors, of one network."""
     import numpy as np
     import pandas as pd
     import torch
@@ -67,12 +67,54 @@ def regions_of(network, samples, settings, seed):
         "permutation": lost.mean(0),
         "borders": np.quantile(borders, np.linspace(0, 1, QUANTILES), method="nearest"),
     }
+    path = pd.concat(paths_of(network, x, found, outputs, settings["merge"], seed), ignore_index=True)
     for name, (labels, count) in samples.sets.items():
         tensors[f"sets.{name}"] = counts = np.zeros((found.count, count), np.int64)
         np.add.at(counts, (found.labels, labels), 1)
     for name, inside in samples.profiles.items():
         tensors[f"profile.{name}"] = np.bincount(found.labels[inside], minlength=found.count)
-    return table, {name: stored(value) for name, value in tensors.items()}
+    return table, path, {name: stored(value) for name, value in tensors.items()}
+
+
+def paths_of(network, x, found, outputs, merge, seed):
+    """Rows of merging.parquet of one network, a path a principle."""
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from interneuron import regions
+
+    first, of, start = x[found.first], found.labels, np.arange(found.count)
+    if found.count > merge["groups"]:
+        # Too many to merge two by two: those with like maps are put together first.
+        frame = regions.principal_frame(x, merge["components"])
+        blocks = regions.affine_blocks(network, first)
+        places = np.concatenate([frame.coordinates(part.omega, part.b).astype(np.float32) for part in blocks])
+        groups = regions.group_regions(places, found.counts, merge["groups"], seed)
+        of, start = groups.labels[of], groups.nearest
+    omega, b = regions.affine_maps(network, first[torch.from_numpy(start)])
+    # One sample at least of each.
+    _, here = np.unique(of, return_index=True)
+    some = np.union1d(here, generator(0, "merging").permutation(len(x))[: merge["samples"]])
+    for principle in merge["principles"]:
+        path = regions.merge_path(
+            x[some], outputs[some], of[some], omega, b, principle, merge["maps"], merge["components"]
+        )
+        size = path.choose(merge["keep"]) or len(start)
+        into, gone = np.concatenate([[[-1, -1]], path.merges]).T
+        yield pd.DataFrame(
+            {
+                "principle": principle,
+                "regions": path.sizes,
+                "into": into,
+                "gone": gone,
+                "fidelity": path.agreement,
+                "explained": path.explained,
+                "entropy": path.entropy,
+                "overlap": path.overlap,
+                "chosen": path.sizes == size,
+            }
+        )
 
 
 def stored(values):
@@ -96,11 +138,12 @@ def main(job):
     samples = Samples(job.input.data, settings)
     with np.errstate(invalid="ignore", divide="ignore"):
         out = {"spread": stored(samples.x.std(0)), "correlations": stored(np.corrcoef(samples.x.T))}
-    tables, progress = [], Progress("regions", "seeds")
+    tables, paths, progress = [], [], Progress("regions", "seeds")
     for done, seed in enumerate(about["seeds"]):
-        table, tensors = regions_of(load(weights, about, seed), samples, settings, seed)
-        table.insert(0, "seed", seed)
-        tables.append(table)
+        table, path, tensors = regions_of(load(weights, about, seed), samples, settings, seed)
+        for rows, of in ((table, tables), (path, paths)):
+            rows.insert(0, "seed", seed)
+            of.append(rows)
         out |= {f"seed{seed}.{name}": value for name, value in tensors.items()}
         progress(done + 1, len(about["seeds"]))
     regions = pd.concat(tables, ignore_index=True)
@@ -111,6 +154,7 @@ def main(job):
         f"{(accuracy == 1).sum()} of them classify all {len(samples.y):,} samples right"
     )
     save_table(job.output.regions, regions)
+    save_table(job.output.merging, pd.concat(paths, ignore_index=True))
     save_tensors(
         job.output.maps,
         out,

@@ -400,7 +400,12 @@ STUDY, VAE, DIGITS, TOP = (
         (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'borders.png', "),
         (STUDY, "figures.0", "borders.png", "figures.0 is 'borders.png', but takes a figure of a study of neurons"),
         (STUDY, "evaluate.kept", [0.9], "evaluate.kept is no known key; evaluate takes active_above, fail_below, "),
-        (STUDY, "evaluate.kind", "regions", "evaluate.kind is 'regions', but takes 'neurons', as the study's sections say"),
+        (
+            STUDY,
+            "evaluate.kind",
+            "regions",
+            "evaluate.kind is 'regions', but takes 'neurons', as the study's sections say",
+        ),
         (VAE, "learning_rate", 0, "learning_rate is 0, but takes a number above 0.0"),
         (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae', 'judge' or 'mlp'"),
         (VAE, "seeds", 5, "seeds is 5, but takes a multiple of block, which is 2"),

@@ -217,28 +217,32 @@ def path_of(merges, fidelity, chosen):
 def test_a_labelling_is_found_on_the_way():
     counts = np.array([[10, 0, 0], [0, 6, 0], [4, 0, 0], [0, 0, 8], [0, 3, 0]])
     path = path_of([(0, 2), (1, 4), (0, 1), (0, 3)], [1, 1, 0.99, 0.9, 0.5], 3)
-    found = region_metrics.labelling(counts, path)
-    assert (found["identical"], found["merged_identical"], found["chosen_identical"]) == (0, 1, 1)
+    found = region_metrics.found(counts, path)
+    assert (found["merged_identical"], found["chosen_identical"]) == (1, 1)
     assert (found["merged_agreement"], found["best_agreement"], found["chosen_agreement"]) == (1, 1, 1)
-    assert 0 < found["agreement"] < 1
+    before = region_metrics.labelling(counts)
+    assert 0 < before["agreement"] < 1
+    assert (before["identical"], before["refines"]) == (0, 1)
     wrong = path_of([(0, 1), (2, 4), (0, 2), (0, 3)], [1, 1, 1, 1, 1], 4)
-    found = region_metrics.labelling(counts, wrong)
+    found = region_metrics.found(counts, wrong)
     assert (found["merged_identical"], found["chosen_identical"]) == (0, 0)
-    assert found["best_agreement"] == found["agreement"] > found["chosen_agreement"] > found["merged_agreement"]
-    few = region_metrics.labelling(np.array([[14, 0, 8], [0, 9, 0]]), path_of([(0, 1)], [1, 0.5], 2))
-    assert few["merged_identical"] == 0
-    assert np.isnan(few["merged_agreement"])
-    with pytest.raises(InputError, match="3 regions do not fit a path"):
-        region_metrics.labelling(np.eye(3, dtype=int), path_of([(0, 1)], [1, 0.5], 2))
+    assert found["best_agreement"] == before["agreement"] > found["chosen_agreement"] > found["merged_agreement"]
+    few = np.array([[14, 0, 8], [0, 9, 0]])
+    found = region_metrics.found(few, path_of([(0, 1)], [1, 0.5], 2))
+    assert found["merged_identical"] == 0
+    assert np.isnan(found["merged_agreement"])
+    assert region_metrics.labelling(few)["refines"] == 0
+    with pytest.raises(InputError, match="the path does not begin with the 3 regions"):
+        region_metrics.found(np.eye(3, dtype=int), path_of([(0, 1)], [1, 0.5], 2))
 
 
 def test_how_few_regions_keep_how_much():
     path = path_of([(0, 2), (1, 4), (0, 1), (0, 3)], [1, 0.995, 0.97, 0.98, 0.5], 3)
     assert region_metrics.chosen(path) == {"chosen_regions": 3, "chosen_fidelity": 0.97}
-    table = region_metrics.merged(path, [0.4, 0.95, 0.99, 1]).set_index("kept")
+    table = region_metrics.merged(path, [0.4, 0.95, 0.99, 1], 10).set_index("kept")
     assert table["merged_regions"].tolist() == [1, 2, 4, 5]
-    assert table["merged_share"].tolist() == [0.2, 0.4, 0.8, 1]
-    assert region_metrics.merged(path.assign(fidelity=0.1), [0.5])["merged_regions"].isna().all()
+    assert table["merged_share"].tolist() == [0.1, 0.2, 0.4, 0.5]
+    assert region_metrics.merged(path.assign(fidelity=0.1), [0.5], 5)["merged_regions"].isna().all()
     with pytest.raises(InputError, match="0 rows of the path are chosen"):
         region_metrics.chosen(path.assign(chosen=False))
 
@@ -299,11 +303,12 @@ def test_assemble_puts_what_claims_ask_among_into_every_row():
         ("profile", pd.DataFrame()),
     ]
     table = region_metrics.assemble(networks, parts)
-    assert list(table.columns[:6]) == list(region_metrics.KEYS)
+    keys = len(region_metrics.KEYS)
+    assert list(table.columns[:keys]) == list(region_metrics.KEYS)
     assert (table.groupby("seed")["regions"].nunique() == 1).all()
     assert table["solved"].notna().all()
     assert table[table["level"] == "labelling"]["labelling"].tolist() == ["terms", "terms"]
     assert (table[table["level"] != "labelling"]["labelling"] == "").all()
     assert table["merged_regions"].dropna().tolist() == [2]  # infinity is no number
-    assert all(table[name].dtype == np.float64 for name in table.columns[5:])
+    assert all(table[name].dtype == np.float64 for name in table.columns[keys - 1 :])
     pd.testing.assert_frame_equal(table, region_metrics.assemble(networks[::-1], parts[::-1]))

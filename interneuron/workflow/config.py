@@ -551,6 +551,32 @@ class Labelling(Entry):
         return self.features or list(dict.fromkeys(name for term in self.terms or () for name in term))
 
 
+class Merge(Entry):
+    """Merging regions two by two, from all of them to one."""
+
+    principles: Annotated[list[Literal["entropy", "orthogonality"]], Field(min_length=1), AfterValidator(_once)] = (
+        Field(
+            default=["entropy", "orthogonality"],
+            description="Which two are merged: `entropy` (least deviation for the entropy that goes), `orthogonality` "
+            "(most parallel hyperplanes). Each makes a path of its own.",
+        )
+    )
+    maps: Literal["member", "refit"] = Field(
+        default="member",
+        description="A merged region's map: `member` (that of the region in it which deviates least) or `refit` (by "
+        "least squares).",
+    )
+    keep: Share = Field(
+        default=0.99, description="The least number of regions that keeps this share of the predictions is chosen."
+    )
+    samples: Count = Field(default=20000, description="Samples, drawn at random, on which deviations are measured.")
+    groups: Annotated[int, Field(ge=2)] = Field(
+        default=200,
+        description="Regions at the start: more than these are first put together by k-means of their maps.",
+    )
+    components: Count = Field(default=50, description="Principal axes of the samples along which maps are compared.")
+
+
 class Regions(Entry):
     """Regions of a perceptron: activation patterns of the samples, and the affine map on each."""
 
@@ -567,6 +593,7 @@ class Regions(Entry):
         description="Samples, drawn at random, for distances to borders, permutations and integrated gradients.",
     )
     permutations: Count = Field(default=5, description="Permutations of each feature.")
+    merge: Merge = Field(default_factory=Merge, description="How regions are merged.")
 
     @model_validator(mode="after")
     def _labellings(self) -> "Regions":

@@ -78,8 +78,8 @@ CAPTIONS = {
         "their weights are no importances."
     ),
     "merging.png": (
-        "Regions merged two by two, from all of them to one: share of the network's predictions that merged regions "
-        "keep, a line a seed with the median. A dot marks the number that was chosen."
+        "Regions merged two by two, from all of them to one, by each principle: share of the network's predictions "
+        "that merged regions keep, a line a seed with the median; and the number that was chosen."
     ),
     "borders.png": (
         "Distance from samples to the nearest border of their region, where the explanation changes: its distribution, "
