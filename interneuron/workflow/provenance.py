@@ -57,6 +57,12 @@ class Provenance:
         return json.dumps({"format": FORMAT, "lines": len(lines), "sha256": digest}) + "\n" + body
 
 
+def lock(root: Path) -> str | None:
+    """SHA-256 of requirements.lock, or None where there is none."""
+    path = root / LOCK
+    return sha256(path) if path.is_file() else None
+
+
 def read(root: Path) -> Provenance | None:
     """The kept records; None where there are none. Raises InputError for a file that is broken or of another format."""
     path = root / PROVENANCE
@@ -90,7 +96,7 @@ class Findings:
     altered: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)  # without any record
     missing: list[str] = field(default_factory=list)
-    right: list[str] = field(default_factory=list)
+    right: list[str] = field(default_factory=list)  # with the recorded bytes
 
     def refuse(self) -> None:
         """Raise InputError, one sentence, for what was altered or has no record."""
@@ -132,8 +138,10 @@ def restore(root: Path) -> Findings:
     with alone(root) as free:
         if not free:
             raise InputError("a run is alive in this folder: restore when it has ended")
-        verify(root).refuse()
-        return bring_together(root)
+        findings = verify(root)
+        findings.refuse()
+        findings.restored = bring_together(root).restored
+        return findings
 
 
 def verify(root: Path) -> Findings:
@@ -172,10 +180,10 @@ def bring_together(root: Path, codes: Mapping[str, Mapping[str, str]] | None = N
         written_last = mine is not None and mine.get("endtime") == there[path].st_mtime
         if mine is not None and (written_last or record is None):
             made = {key: value for key, value in mine.items() if key not in _PASSING}
-            lock = folder.lock_at(mine.get("starttime") or 0)
+            known_lock = folder.lock_at(mine.get("starttime") or 0)
             if record is None or record["sha256"] != found or record["made"] != made:
                 record = {"path": path, "sha256": found, "lock": None, "made": made}
-            new.results[path] = record | ({"lock": lock} if lock is not None else {})
+            new.results[path] = record | ({"lock": known_lock} if known_lock else {})
         elif record is not None and record["sha256"] == found:
             if mine is None or any(mine.get(key) != value for key, value in record["made"].items()):
                 folder.give(path, record["made"], there[path].st_mtime)
@@ -228,8 +236,7 @@ class Folder:
 
     def note_lock(self) -> None:
         """Remember since when requirements.lock is what it is now."""
-        lock = self.root / LOCK
-        found = sha256(lock) if lock.is_file() else None
+        found = lock(self.root)
         if not self.locks or self.locks[-1][1] != found:
             self.locks.append([time.time(), found])
         self.close()
