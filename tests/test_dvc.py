@@ -93,7 +93,8 @@ def test_results_travel_and_nothing_reruns_without_need(tmp_path: Path, cache: s
     # A change: exactly what changed, and what is measured before and after.
     second.edit(ENTRY, "images: 30", "images: 20")
     output = second.run("dvc", "repro")
-    ran = {path.parent.parent.name for path in (second.folder / "logs").rglob("*.log")}
+    logs = second.folder / "logs"
+    ran = {path.relative_to(logs).parts[0] for path in logs.rglob("*.log")}
     assert ran == {"lesion", "evaluate", "figures", "claims", "report"}, output
     assert "images" in second.run("dvc", "params", "diff")
     changed = json.loads(second.run("dvc", "metrics", "diff", "--json"))

@@ -174,6 +174,18 @@ def test_results_of_another_commit_bring_their_own_records(saved: Place, tmp_pat
     assert saved.remembered(B)["params"] == made(B, studies={"a": 1})["params"]
 
 
+def test_of_two_true_records_of_the_same_bytes_that_of_the_checkout_goes_first(saved: Place, tmp_path: Path) -> None:
+    """`dvc checkout` leaves a file as it is whose bytes are the same in both commits."""
+    clone = saved.copy(tmp_path / "clone")
+    saved.make(B, "claims", studies={"a": 2})
+    begin(saved.root)
+    assert saved.remembered(B)["params"] == made(B, studies={"a": 2})["params"]
+    assert (saved.root / PROVENANCE).read_bytes() != (clone.root / PROVENANCE).read_bytes()
+    shutil.copy(clone.root / PROVENANCE, saved.root / PROVENANCE)
+    begin(saved.root)
+    assert saved.remembered(B)["params"] == made(B, studies={"a": 1})["params"]
+
+
 @pytest.mark.parametrize("check", [begin, restore, lambda root: verify(root).refuse()])
 def test_an_altered_result_is_named_and_refused(saved: Place, check: Callable[[Path], object]) -> None:
     (saved.root / A).write_text("other weights")
@@ -281,6 +293,20 @@ def test_the_text_has_what_is_used_only() -> None:
         ["code", "parts"],
         sorted(records[A]),
     ]
+
+
+def test_results_are_compared_with_another_runs(
+    saved: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = saved.copy(tmp_path / "other")
+    monkeypatch.chdir(saved.root)
+    assert main(["verify", "--against", "../other"]) == 0
+    other.make(B, "other claims")
+    save(other.root, CODES)
+    assert main(["verify", "--against", "../other"]) == 1
+    assert capsys.readouterr().err == f"error: not the same bytes as in ../other: {B}\n"
+    assert main(["verify", "--against", "absent"]) == 1
+    assert "absent/results/provenance.jsonl does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["verify", "restore"])

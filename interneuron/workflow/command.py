@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     why.set_defaults(run=_why)
 
     verify = commands.add_parser("verify", help="compare the bytes of every result with the record of what made it")
+    verify.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="name the results that another run made otherwise"
+    )
     verify.set_defaults(run=_verify)
 
     restore = commands.add_parser(
@@ -125,6 +128,13 @@ def _verify(options: argparse.Namespace) -> None:
         for path in paths:
             print(f"{what}: {path}")
     findings.refuse()
+    if options.against is not None:
+        different = provenance.difference(Path.cwd(), options.against)
+        if different:
+            raise InputError(
+                f"{len(different):,} results differ from those of {options.against}: {', '.join(different)}"
+            )
+        print(f"they are the same bytes in {options.against}")
 
 
 def _restore(options: argparse.Namespace) -> None:

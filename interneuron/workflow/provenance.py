@@ -59,7 +59,10 @@ class Provenance:
 
 def lock(root: Path) -> str | None:
     """SHA-256 of requirements.lock, or None where there is none."""
-    path = root / LOCK
+    return _hash_of(root / LOCK)
+
+
+def _hash_of(path: Path) -> str | None:
     return sha256(path) if path.is_file() else None
 
 
@@ -163,6 +166,17 @@ def verify(root: Path) -> Findings:
     return findings
 
 
+def difference(root: Path, other: Path) -> list[str]:
+    """Results that are not the same bytes, or not there, under both folders, by their records."""
+    hashes = []
+    for folder in (root, other):
+        provenance = read(folder)
+        if provenance is None:
+            raise InputError(f"{folder / PROVENANCE} does not exist: a run writes it")
+        hashes.append({path: record["sha256"] for path, record in provenance.results.items()})
+    return sorted(path for path in hashes[0].keys() | hashes[1].keys() if hashes[0].get(path) != hashes[1].get(path))
+
+
 def bring_together(root: Path, codes: Mapping[str, Mapping[str, str]] | None = None, drop: bool = False) -> Findings:
     """Kept records for Snakemake, and Snakemake's records kept. `drop`: forget the records of files that are gone."""
     folder = Folder(root)
@@ -174,17 +188,21 @@ def bring_together(root: Path, codes: Mapping[str, Mapping[str, str]] | None = N
     for path in findings.missing:
         if drop:
             del new.results[path]
+    # Records that came from elsewhere (a checkout) go before Snakemake's where the bytes are theirs: the same bytes may
+    # have been made here too, by another config, and then both records are true.
+    foreign = folder.state.get("saved") != _hash_of(root / PROVENANCE)
     for path in sorted((own.keys() | kept.results.keys()) & there.keys() - incomplete):
         mine, record = own.get(path), kept.results.get(path)
         found = folder.hash(path, there[path])
+        recorded = record is not None and record["sha256"] == found
         written_last = mine is not None and mine.get("endtime") == there[path].st_mtime
-        if mine is not None and (written_last or record is None):
+        if mine is not None and (written_last or record is None) and not (foreign and recorded):
             made = {key: value for key, value in mine.items() if key not in _PASSING}
             known_lock = folder.lock_at(mine.get("starttime") or 0)
             if record is None or record["sha256"] != found or record["made"] != made:
                 record = {"path": path, "sha256": found, "lock": None, "made": made}
             new.results[path] = record | ({"lock": known_lock} if known_lock else {})
-        elif record is not None and record["sha256"] == found:
+        elif record is not None and recorded:
             if mine is None or any(mine.get(key) != value for key, value in record["made"].items()):
                 folder.give(path, record["made"], there[path].st_mtime)
                 findings.restored.append(path)
@@ -192,6 +210,7 @@ def bring_together(root: Path, codes: Mapping[str, Mapping[str, str]] | None = N
             findings.altered.append(path)
     if new.results and (text := new.text()) != (kept.text() if kept.results else ""):
         save_text(root / PROVENANCE, text)
+    folder.state["saved"] = _hash_of(root / PROVENANCE)
     folder.close()
     return findings
 
