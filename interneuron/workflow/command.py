@@ -131,9 +131,7 @@ def _verify(options: argparse.Namespace) -> None:
     if options.against is not None:
         different = provenance.difference(Path.cwd(), options.against)
         if different:
-            raise InputError(
-                f"{len(different):,} results differ from those of {options.against}: {', '.join(different)}"
-            )
+            raise InputError(f"not the same bytes as in {options.against}: {', '.join(different)}")
         print(f"they are the same bytes in {options.against}")
 
 
