@@ -60,12 +60,13 @@ rule claims:
 
 
 rule report:
-    """One self-contained page: the ledger first, then a section a study."""
+    """One self-contained page: the ledger first, then a section a study; and the ledger's numbers for programs."""
     input:
         claims="results/claims.tsv",
         figures=PLAN.all_figures,
     output:
-        "results/report.html",
+        page="results/report.html",
+        metrics="results/claims.json",
     log:
         "logs/report/report.log",
     threads: 1

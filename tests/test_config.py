@@ -352,7 +352,7 @@ STUDY, VAE, DIGITS, TOP = (
         (STUDY, "claim", [], "claim is no known key (did you mean claims?); the file takes ace, activations, "),
         (VAE, "arguments", {"latent": 3, "hidden": [2]}, "arguments.latent is no known key (did you mean latents?); "),
         (DIGITS, "prepare.test_shar", 0.1, "prepare.test_shar is no known key (did you mean test_share?); prepare "),
-        (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes studies and title"),
+        (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes strict, studies and title"),
         (STUDY, "paper", None, "paper is missing, but takes a value"),
         (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae', 'judge' or 'mlp'"),
         (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx', 'digits', "),

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import Workspace
 
 from interneuron.errors import InputError
-from interneuron.workflow import fingerprint
+from interneuron.workflow import fingerprint, provenance
 from interneuron.workflow.fingerprint import EXCLUDED, Fingerprints, digest, normalised
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -389,3 +390,89 @@ def test_all_steps_have_a_fingerprint_of_their_own() -> None:
     taken = [Fingerprints(ROOT).of(script) for script in SCRIPTS]
     assert len(set(taken)) == len(taken)
     assert all(len(code) == fingerprint.LENGTH for code in taken)
+
+
+# Loaded by every Python of the run: functions of ours note that they were called.
+TRACE = """
+import ast, atexit, builtins, os, sys
+from importlib.machinery import PathFinder, SourceFileLoader
+
+class Noting(ast.NodeTransformer):
+    def __init__(self, module):
+        self.module, self.names = module, []
+
+    def visit_ClassDef(self, node):
+        self.names.append(node.name)
+        self.generic_visit(node)
+        self.names.pop()
+        return node
+
+    def visit_FunctionDef(self, node):
+        if "njit" in "".join(map(ast.unparse, node.decorator_list)):
+            return node  # compiled: it cannot note anything
+        self.names.append(node.name)
+        self.generic_visit(node)
+        noted = ast.parse(f"noted_calls.add(({self.module!r}, {'.'.join(self.names)!r}))").body
+        first = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
+        node.body[first:first] = noted
+        self.names.pop()
+        return node
+
+class Loader(SourceFileLoader):
+    def get_code(self, name):
+        path = self.get_filename(name)
+        tree = ast.fix_missing_locations(Noting(name).visit(ast.parse(open(path).read())))
+        return compile(tree, path, "exec")
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] != "interneuron":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        spec.loader = Loader(name, spec.loader.path)
+        return spec
+
+@atexit.register
+def done():
+    script = sys.argv[0]
+    if ".snakemake/scripts/" in script:
+        with open(os.path.join(os.environ["TRACE"], f"{script.split('.')[-2]}.{os.getpid()}"), "w") as file:
+            file.writelines(f"{module}\\t{name}\\n" for module, name in sorted(noted_calls))
+
+builtins.noted_calls = noted_calls = set()
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.system
+def test_fingerprints_cover_every_function_that_really_runs(workspace: Workspace, tmp_path: Path) -> None:
+    """Each call of ours in a run of the whole workflow is to a piece of the fingerprint of its rule."""
+    hook, trace = tmp_path / "hook", tmp_path / "trace"
+    for folder in (hook, trace):
+        folder.mkdir()
+    (hook / "sitecustomize.py").write_text(TRACE)
+    workspace.environment["PYTHONPATH"] += f":{hook}"
+    workspace.snakemake(TRACE=str(trace))
+    records = provenance.read(workspace.folder)
+    assert records is not None
+    covered: dict[str, set[str]] = {}
+    for record in records.results.values():
+        settings = provenance.settings_of(record["made"])
+        assert settings is not None
+        covered.setdefault(record["made"]["rule"], set()).update(records.codes[settings["code"]])
+    assert set(covered) == set(SCRIPTS)
+    fingerprints, calls = Fingerprints(workspace.folder), 0
+    for file in trace.iterdir():
+        rule = file.name.split(".")[0]
+        for line in file.read_text().splitlines():
+            module, name = line.split("\t")
+            top = name.split(".")[0]
+            if module in EXCLUDED:
+                continue
+            calls += 1
+            path = fingerprints.file(module, workspace.folder)
+            assert path is not None
+            by_name = top in fingerprints.module(path, module).pieces
+            assert (f"{module}.{top}" if by_name else module) in covered[rule], f"{rule}: {module}.{name}"
+    assert calls > 200

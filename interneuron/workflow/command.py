@@ -4,8 +4,12 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interneuron.errors import InputError
+
+if TYPE_CHECKING:
+    from interneuron.workflow.provenance import Findings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     why.set_defaults(run=_why)
 
     verify = commands.add_parser("verify", help="compare the bytes of every result with the record of what made it")
+    verify.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="name the results that another run made otherwise"
+    )
     verify.set_defaults(run=_verify)
 
     restore = commands.add_parser(
@@ -112,6 +119,7 @@ def _verify(options: argparse.Namespace) -> None:
     from interneuron.workflow import provenance
 
     findings = provenance.verify(Path.cwd())
+    print(_bytes(findings))
     for what, paths in (
         ("altered", findings.altered),
         ("without a record", findings.strange),
@@ -120,16 +128,23 @@ def _verify(options: argparse.Namespace) -> None:
         for path in paths:
             print(f"{what}: {path}")
     findings.refuse()
-    missing = f"; {len(findings.missing):,} recorded ones are not there (dvc pull)" if findings.missing else ""
-    print(f"{len(findings.right):,} results have the bytes that were recorded{missing}")
+    if options.against is not None:
+        different = provenance.difference(Path.cwd(), options.against)
+        if different:
+            raise InputError(f"not the same bytes as in {options.against}: {', '.join(different)}")
+        print(f"they are the same bytes in {options.against}")
 
 
 def _restore(options: argparse.Namespace) -> None:
     from interneuron.workflow import provenance
 
     findings = provenance.restore(Path.cwd())
-    missing = f"; {len(findings.missing):,} recorded ones are not there (dvc pull)" if findings.missing else ""
-    print(f"{len(findings.restored):,} records restored, {len(findings.right):,} were known{missing}")
+    print(f"{_bytes(findings)}; Snakemake was given {len(findings.restored):,} records that it lacked")
+
+
+def _bytes(findings: "Findings") -> str:
+    missing = f", {len(findings.missing):,} are not there (dvc pull brings them)" if findings.missing else ""
+    return f"{len(findings.right):,} results have the recorded bytes{missing}"
 
 
 def _docs(options: argparse.Namespace) -> None:

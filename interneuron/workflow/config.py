@@ -101,6 +101,11 @@ class Config(Entry):
     studies: Annotated[list[Name], Field(min_length=1), AfterValidator(_once)] = Field(
         description="Studies to run, by the names of their files in `config/studies/`.", examples=[["thesis-digits"]]
     )
+    strict: bool = Field(
+        default=False,
+        description="Whether results made under another `requirements.lock` are made anew. It is recorded with every "
+        "result in any case.",
+    )
 
 
 # datasets

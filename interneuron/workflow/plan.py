@@ -16,6 +16,8 @@ from interneuron.workflow.ledger import code_of
 # Bytes; profiles/default compares larger inputs than any of ours by content.
 LARGE = 10**12
 SUFFIX = {"activations": "safetensors", "ace": "safetensors", "lesioned": "safetensors", "maps": "safetensors"}
+# Steps that look at images through the judge; the others open the study's model only.
+JUDGED = frozenset({"lesion"})
 # What a figure reads beside the training of the study's model.
 FIGURE_FILES = {
     "traversal": ["ace"],
@@ -45,6 +47,7 @@ class Plan:
         except InputError as error:
             sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile
         self.code = Fingerprints(root)
+        self.lock = provenance.lock(root)
 
     def begin(self) -> None:
         """Start a run in this folder: see `provenance.begin`."""
@@ -77,7 +80,8 @@ class Plan:
 
     def _coded(self, step: str, settings: dict[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
         """A job's one dict of params: what its script is told, and the fingerprint of the code that it is told to."""
-        return settings | {"code": self.code.of(step, strings(settings) | set(names))}
+        environment = {"lock": self.lock} if self.project.config.strict else {}
+        return settings | environment | {"code": self.code.of(step, strings(settings) | set(names))}
 
     def everything(self, rules: Iterable[Any]) -> list[str]:
         """All files that the rules make for the config."""
@@ -205,9 +209,10 @@ class Plan:
         """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
 
         def settings(wildcards: Any) -> dict[str, Any]:
-            return self._coded(
-                name, self.project.studies[wildcards.study].settings(name), self.project.names(wildcards.study)
-            )
+            study = self.project.studies[wildcards.study]
+            models = [study.model, study.judge] if name in JUDGED else [study.model]
+            named = strings([self.project.models[model].settings() for model in models if model is not None])
+            return self._coded(name, study.settings(name), named)
 
         return settings
 

@@ -57,6 +57,15 @@ class Provenance:
         return json.dumps({"format": FORMAT, "lines": len(lines), "sha256": digest}) + "\n" + body
 
 
+def lock(root: Path) -> str | None:
+    """SHA-256 of requirements.lock, or None where there is none."""
+    return _hash_of(root / LOCK)
+
+
+def _hash_of(path: Path) -> str | None:
+    return sha256(path) if path.is_file() else None
+
+
 def read(root: Path) -> Provenance | None:
     """The kept records; None where there are none. Raises InputError for a file that is broken or of another format."""
     path = root / PROVENANCE
@@ -90,7 +99,7 @@ class Findings:
     altered: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)  # without any record
     missing: list[str] = field(default_factory=list)
-    right: list[str] = field(default_factory=list)
+    right: list[str] = field(default_factory=list)  # with the recorded bytes
 
     def refuse(self) -> None:
         """Raise InputError, one sentence, for what was altered or has no record."""
@@ -132,8 +141,10 @@ def restore(root: Path) -> Findings:
     with alone(root) as free:
         if not free:
             raise InputError("a run is alive in this folder: restore when it has ended")
-        verify(root).refuse()
-        return bring_together(root)
+        findings = verify(root)
+        findings.refuse()
+        findings.restored = bring_together(root).restored
+        return findings
 
 
 def verify(root: Path) -> Findings:
@@ -155,6 +166,17 @@ def verify(root: Path) -> Findings:
     return findings
 
 
+def difference(root: Path, other: Path) -> list[str]:
+    """Results that are not the same bytes, or not there, under both folders, by their records."""
+    hashes = []
+    for folder in (root, other):
+        provenance = read(folder)
+        if provenance is None:
+            raise InputError(f"{folder / PROVENANCE} does not exist: a run writes it")
+        hashes.append({path: record["sha256"] for path, record in provenance.results.items()})
+    return sorted(path for path in hashes[0].keys() | hashes[1].keys() if hashes[0].get(path) != hashes[1].get(path))
+
+
 def bring_together(root: Path, codes: Mapping[str, Mapping[str, str]] | None = None, drop: bool = False) -> Findings:
     """Kept records for Snakemake, and Snakemake's records kept. `drop`: forget the records of files that are gone."""
     folder = Folder(root)
@@ -166,17 +188,21 @@ def bring_together(root: Path, codes: Mapping[str, Mapping[str, str]] | None = N
     for path in findings.missing:
         if drop:
             del new.results[path]
+    # Records that came from elsewhere (a checkout) go before Snakemake's where the bytes are theirs: the same bytes may
+    # have been made here too, by another config, and then both records are true.
+    foreign = folder.state.get("saved") != _hash_of(root / PROVENANCE)
     for path in sorted((own.keys() | kept.results.keys()) & there.keys() - incomplete):
         mine, record = own.get(path), kept.results.get(path)
         found = folder.hash(path, there[path])
+        recorded = record is not None and record["sha256"] == found
         written_last = mine is not None and mine.get("endtime") == there[path].st_mtime
-        if mine is not None and (written_last or record is None):
+        if mine is not None and (written_last or record is None) and not (foreign and recorded):
             made = {key: value for key, value in mine.items() if key not in _PASSING}
-            lock = folder.lock_at(mine.get("starttime") or 0)
+            known_lock = folder.lock_at(mine.get("starttime") or 0)
             if record is None or record["sha256"] != found or record["made"] != made:
                 record = {"path": path, "sha256": found, "lock": None, "made": made}
-            new.results[path] = record | ({"lock": lock} if lock is not None else {})
-        elif record is not None and record["sha256"] == found:
+            new.results[path] = record | ({"lock": known_lock} if known_lock else {})
+        elif record is not None and recorded:
             if mine is None or any(mine.get(key) != value for key, value in record["made"].items()):
                 folder.give(path, record["made"], there[path].st_mtime)
                 findings.restored.append(path)
@@ -184,6 +210,7 @@ def bring_together(root: Path, codes: Mapping[str, Mapping[str, str]] | None = N
             findings.altered.append(path)
     if new.results and (text := new.text()) != (kept.text() if kept.results else ""):
         save_text(root / PROVENANCE, text)
+    folder.state["saved"] = _hash_of(root / PROVENANCE)
     folder.close()
     return findings
 
@@ -228,8 +255,7 @@ class Folder:
 
     def note_lock(self) -> None:
         """Remember since when requirements.lock is what it is now."""
-        lock = self.root / LOCK
-        found = sha256(lock) if lock.is_file() else None
+        found = lock(self.root)
         if not self.locks or self.locks[-1][1] != found:
             self.locks.append([time.time(), found])
         self.close()
