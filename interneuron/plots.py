@@ -622,6 +622,7 @@ def regions(networks: pd.DataFrame, reported: Mapping[str, float] | None = None,
             axes.axvline(theirs[column], color="black", linewidth=1.6, linestyle="--")
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
         axes.set_axisbelow(True)
+        axes.set_ylim(0, base.max() * 1.08)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     if wide:
         left.set_xscale("log")
@@ -674,7 +675,14 @@ def importance(rows: Sequence[Mapping[str, Any]], features: Sequence[str], flagg
             longest = np.abs(weights).max()
             if longest == 0:
                 axes.text(
-                    0.5, 0.5, "all weights\nare 0", transform=axes.transAxes, ha="center", va="center", color=GREY
+                    0.5,
+                    0.5,
+                    "all weights\nare 0",
+                    transform=axes.transAxes,
+                    ha="center",
+                    va="center",
+                    color=GREY,
+                    backgroundcolor="white",
                 )
             if np.abs(spread).max() > 0:
                 axes.plot(spread * longest / np.abs(spread).max(), at, "D", color=DARK, markerfacecolor="white", ms=4)
@@ -715,22 +723,30 @@ def merging(path: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     left, right = body.subplots(1, 2, width_ratios=[3, 2])
     before = networks.set_index("seed")["regions"]
     marks: list[Line2D] = []
-    for principle, colour, marker in (("entropy", BLUE, "o"), ("orthogonality", ORANGE, "s")):
+    for principle, colour, marker, dash in (("entropy", BLUE, "o", "-"), ("orthogonality", ORANGE, "s", "--")):
         own = path[path["principle"] == principle]
         if own.empty:
             continue
         for _, line in own.groupby("seed"):
-            left.plot(line["regions"], line["fidelity"], color=colour, linewidth=0.5, alpha=0.25, zorder=1)
+            left.plot(line["regions"], line["fidelity"], dash, color=colour, linewidth=0.5, alpha=0.3, zorder=1)
         # A seed that has fewer regions than that keeps all of them.
         table = own.pivot(index="regions", columns="seed", values="fidelity").sort_index().bfill().ffill()
         middle = table.median(axis=1)
-        left.plot(middle.index, middle, color=colour, linewidth=2.2, zorder=3)
+        left.plot(middle.index, middle, dash, color=colour, linewidth=2.2, zorder=3)
         dots = own[own["chosen"].astype(bool)]
-        spread = -0.12 if marker == "o" else 0.12
-        right.plot(dots["seed"].map(before) + spread, dots["regions"], marker, color=colour, ms=5, alpha=0.5, mew=0)
-        marks.append(Line2D([], [], color=colour, lw=2.2, marker=marker, label=f"{principle} (thin: seeds)"))
+        places = pd.DataFrame({"x": dots["seed"].map(before), "y": dots["regions"]}).value_counts().reset_index()
+        right.scatter(
+            places["x"], places["y"], s=14 + 220 * places["count"] / seeds, marker=marker, edgecolor=colour,
+            linewidth=1.4, facecolor="none", alpha=0.9,
+        )  # fmt: skip
+        marks.append(Line2D([], [], color=colour, lw=2, linestyle=dash, label=f"{principle} (thin: a seed)"))
+        shown = Line2D(
+            [], [], color=colour, marker=marker, linestyle="none", fillstyle="none", label="larger: more seeds"
+        )
+        marks.append(shown)
     left.set_ylabel("predictions kept")
-    left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+    left.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g}%"))
     left.set_xlabel("merged regions")
     right.set_xlabel("regions of a seed")
     right.set_ylabel("merged regions that were chosen")
@@ -766,12 +782,12 @@ def borders(quantiles: Mapping[int, np.ndarray], regions: pd.DataFrame) -> Figur
     left, right = body.subplots(1, 2)
     curves = {seed: np.asarray(values, float) for seed, values in quantiles.items()}
     finite = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in curves.values()])
-    low, high = (finite.min(), finite.max()) if len(finite) else (1e-3, 1.0)
-    low = max(low, high * 1e-5)
+    # What lies further out is drawn at the edge: a network that is all but dead has no border for miles.
+    low, high = np.quantile(finite, [0.01, 0.97]) if len(finite) else (1e-3, 1.0)
     for values in curves.values():
-        left.plot(np.clip(values, low, None), np.linspace(0, 1, len(values)), color=SKY, linewidth=0.7, alpha=0.7)
+        left.plot(np.clip(values, low, high), np.linspace(0, 1, len(values)), color=SKY, linewidth=0.7, alpha=0.7)
     middle = np.median(np.stack(list(curves.values())), axis=0)
-    left.plot(np.clip(middle, low, None), np.linspace(0, 1, len(middle)), color=BLUE, linewidth=2.2)
+    left.plot(np.clip(middle, low, high), np.linspace(0, 1, len(middle)), color=BLUE, linewidth=2.2)
     left.set_ylabel("share of samples that are nearer")
     left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
     kinds = {

@@ -157,16 +157,18 @@ def networks(regions: pd.DataFrame, training: pd.DataFrame, support_above: float
     return pd.DataFrame(rows)
 
 
-def importances(measures: Mapping[str, ArrayLike]) -> dict[str, float]:
+def importances(measures: Mapping[str, ArrayLike], none_below: float = 0.01) -> dict[str, float]:
     """Spearman's rank correlation over the features, of every two measures of importance: `rank_<first>_<second>`.
 
-    `measures` are vectors [d] by their names, signs left out. NaN where a measure is constant. Raises InputError for
-    vectors of different lengths.
+    `measures` are vectors [d] by their names, signs left out. What is less than `none_below` times a measure's largest
+    value counts as 0, so that features without importance are in no order. NaN where a measure is constant. Raises
+    InputError for vectors of different lengths.
     """
     vectors = {name: np.abs(np.asarray(values, float)) for name, values in measures.items()}
     if len({vector.shape for vector in vectors.values()}) > 1 or any(vector.ndim != 1 for vector in vectors.values()):
         shapes = ", ".join(f"{name} {vector.shape}" for name, vector in vectors.items())
         raise InputError(f"importances: got {shapes}; it takes vectors of one length")
+    vectors = {name: np.where(x < none_below * x.max(initial=0), 0, x) for name, x in vectors.items()}
     return {f"rank_{a}_{b}": rank_correlation(vectors[a], vectors[b]) for a, b in combinations(vectors, 2)}
 
 

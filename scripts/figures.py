@@ -271,8 +271,8 @@ def importance(study: Study) -> Any:
     most = int(counts.idxmax())
     middle = int(counts.sort_values(kind="stable").index[(len(counts) - 1) // 2])
     rows = [
-        row_of(study, most, f"Most like the paper: seed {most}, of which {counts[most]} of {total} statements hold"),
-        row_of(study, middle, f"In the middle: seed {middle}, of which {counts[middle]} of {total} hold"),
+        row_of(study, most, f"Seed {most}, most like the paper: {counts[most]} of {total} statements hold of it"),
+        row_of(study, middle, f"Seed {middle}, in the middle: {counts[middle]} of {total}"),
     ]
     features = study.table("metrics")
     features = features[(features["level"] == "feature") & (features["seed"] == most)].set_index("feature")

@@ -158,6 +158,9 @@ def test_importances_are_rank_correlations_of_sizes():
     assert list(found) == ["rank_omega_spread", "rank_omega_gradients", "rank_spread_gradients"]
     expected = spearmanr(abs(measures["omega"]), abs(measures["gradients"])).statistic
     assert found["rank_omega_gradients"] == pytest.approx(expected)
+    # what is next to nothing is in no order
+    noisy = region_metrics.importances({"a": [5, -3, 0.01, 0, 0.02], "b": [2, 1, 0.001, -0.004, 0.0]})
+    assert noisy["rank_a_b"] == pytest.approx(1)
     assert np.isnan(region_metrics.importances({"a": np.ones(3), "b": np.arange(3)})["rank_a_b"])
     with pytest.raises(InputError, match=r"importances: got a \(3,\), b \(2,\)"):
         region_metrics.importances({"a": np.ones(3), "b": np.ones(2)})
