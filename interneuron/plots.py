@@ -699,7 +699,14 @@ def importance(rows: Sequence[Mapping[str, Any]], features: Sequence[str], flagg
         Patch(color=BLUE, label="weight, towards class 1"),
         Patch(color=ORANGE, label="towards class 0"),
         Line2D(
-            [], [], color=DARK, marker="D", markerfacecolor="white", linestyle="none", ms=4, label="times the spread"
+            [],
+            [],
+            color=DARK,
+            marker="D",
+            markerfacecolor="white",
+            linestyle="none",
+            ms=4,
+            label="times the spread, scaled",
         ),
     ]
     if any(flags):
@@ -739,9 +746,10 @@ def merging(path: pd.DataFrame, networks: pd.DataFrame) -> Figure:
             places["x"], places["y"], s=14 + 220 * places["count"] / seeds, marker=marker, edgecolor=colour,
             linewidth=1.4, facecolor="none", alpha=0.9,
         )  # fmt: skip
-        marks.append(Line2D([], [], color=colour, lw=2, linestyle=dash, label=f"{principle} (thin: a seed)"))
+        marks.append(Line2D([], [], color=colour, lw=2, label=f"{principle} (thin: a seed)"))
+        marks[-1].set_linestyle(dash)
         shown = Line2D(
-            [], [], color=colour, marker=marker, linestyle="none", fillstyle="none", label="larger: more seeds"
+            [], [], color=colour, marker=marker, linestyle="none", fillstyle="none", label=f"chosen by {principle}"
         )
         marks.append(shown)
     left.set_ylabel("predictions kept")
@@ -783,7 +791,9 @@ def borders(quantiles: Mapping[int, np.ndarray], regions: pd.DataFrame) -> Figur
     curves = {seed: np.asarray(values, float) for seed, values in quantiles.items()}
     finite = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in curves.values()])
     # What lies further out is drawn at the edge: a network that is all but dead has no border for miles.
-    low, high = np.quantile(finite, [0.01, 0.97]) if len(finite) else (1e-3, 1.0)
+    high = float(np.quantile([values.max() for values in curves.values()], 0.9, method="lower"))
+    high = high if np.isfinite(high) and high > 0 else 1.0
+    low = max(float(np.quantile(finite, 0.01)), high * 1e-4) if len(finite) else high * 1e-4
     for values in curves.values():
         left.plot(np.clip(values, low, high), np.linspace(0, 1, len(values)), color=SKY, linewidth=0.7, alpha=0.7)
     middle = np.median(np.stack(list(curves.values())), axis=0)

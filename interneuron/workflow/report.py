@@ -79,7 +79,8 @@ CAPTIONS = {
     ),
     "merging.png": (
         "Regions merged two by two, from all of them to one, by each principle: share of the network's predictions "
-        "that merged regions keep, a line a seed with the median; and the number that was chosen."
+        "that merged regions keep, a line a seed with the median; and the number that was chosen (larger marks are "
+        "more seeds)."
     ),
     "borders.png": (
         "Distance from samples to the nearest border of their region, where the explanation changes: its distribution, "
