@@ -239,8 +239,9 @@ def _by_products(program: PiecewiseAffine, codes: Codes, chosen: Tensor, omega: 
                 code = codes[site][part]
                 constant = step.offset(code, omega.dtype)
                 if constant is not None:
-                    offset = offset + (v * constant.flatten(1)[:, None]).sum(2)
-                v = v * step.slope(code, omega.dtype).flatten(1)[:, None]
+                    offset = offset + (v * constant[:, None]).sum(2)
+                slope = step.slope(code, omega.dtype)[:, None]
+                v = v.mul_(slope) if len(v) == len(slope) else v * slope
         else:
             omega[part] = v
         b[part] = offset

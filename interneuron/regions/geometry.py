@@ -6,6 +6,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn import functional
 
 from interneuron.errors import InputError
 from interneuron.regions.patterns import block_size
@@ -60,18 +61,16 @@ def border_distances(
 def _by_products(program: PiecewiseAffine, x: Tensor) -> Tensor:
     """A chain: the derivatives of all units along all directions, from one layer to the next."""
     assert program.chain is not None
-    tangents = torch.eye(program.inputs, dtype=x.dtype, device=x.device)[None]
-    seen: list[tuple[Branching, Tensor, Tensor]] = []
-    program.watched(x, lambda _, kind, code, z: seen.append((kind, code, z.clone())))
-    found: list[Tensor] = []
+    h, tangents = x.flatten(1), torch.eye(program.inputs, dtype=x.dtype, device=x.device)[None]
+    found = []
     for step in program.chain:
         if isinstance(step, Linear):
-            tangents = tangents @ step.weight.T
+            h, tangents = functional.linear(h, step.weight, step.bias), tangents @ step.weight.T
         else:
-            _, code, z = seen[len(found)]
-            margins, slopes = step.margins(code, z, tangents)
+            code = step.code(h)
+            margins, slopes = step.margins(code, h, tangents)
             found.append(_distance(margins, slopes.square().sum(1)))
-            tangents = tangents * step.slope(code, x.dtype).flatten(1)[:, None]
+            h, tangents = step.apply(code, h), tangents * step.slope(code, x.dtype)[:, None]
     return torch.cat(found, dim=1)
 
 

@@ -505,8 +505,7 @@ def _solve(gram: Float64, cross: Float64) -> Float64:
     width = gram.shape[1]
     # The last diagonal element is the number of samples, and the axes have unit variance over all of them.
     ridge = _RIDGE * gram[:, -1, -1, None, None] * np.eye(width)
-    result: Float64 = np.linalg.solve(gram + ridge, cross)
-    return result
+    return np.asarray(np.linalg.solve(gram + ridge, cross), np.float64)
 
 
 def _plogp(p: Float64) -> Float64:

@@ -104,9 +104,10 @@ class Hinge:
         return torch.where(code, z, self._below(z))
 
     def slope(self, code: Tensor, dtype: torch.dtype) -> Tensor:
-        """dy / dz of each unit."""
-        ones = torch.ones(code.shape, dtype=dtype, device=code.device)
-        return self.apply(code, ones) if isinstance(self.negative_slope, Tensor) or self.negative_slope else ones * code
+        """dy / dz of each unit; of a ReLU as bool."""
+        if isinstance(self.negative_slope, Tensor) or self.negative_slope:
+            return self.apply(code, torch.ones(code.shape, dtype=dtype, device=code.device))
+        return code
 
     def offset(self, code: Tensor, dtype: torch.dtype) -> Tensor | None:
         """y at z = 0 of each unit; None where it is 0 for all."""
@@ -291,6 +292,8 @@ class PiecewiseAffine:
 
         With `codes` the branches are held as these say: an affine function of x.
         """
+        if self.chain is not None:
+            return self._along(x.flatten(1), codes)
         run = _Run(self._numbers, self._kinds, codes, self._end)
         with run:
             y = self._forward(x.clone())
@@ -309,6 +312,17 @@ class PiecewiseAffine:
         """Run x, and call watch(site, operation, branches, pre-activations) at every site."""
         with _Run(self._numbers, self._kinds, None, self._end, watch):
             self._forward(x.clone())
+
+    def _along(self, h: Tensor, codes: Codes | None) -> tuple[Tensor, Codes]:
+        assert self.chain is not None
+        taken: Codes = []
+        for step in self.chain:
+            if isinstance(step, Linear):
+                h = functional.linear(h, step.weight, step.bias)
+            else:
+                taken.append(step.code(h.detach()) if codes is None else codes[len(taken)])
+                h = step.apply(taken[-1], h)
+        return h, taken
 
     def _forward(self, x: Tensor) -> Any:
         return functional_call(self.network, self._fixed, (x,))
@@ -418,7 +432,7 @@ class _Trace(_Mode):
         else:
             self._check(name, args, kwargs, depends)
             y = func(*args, **kwargs)
-            if name == "linear" and depends[0].ndim == 2:
+            if name == "linear":
                 bound = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
                 step = Linear(bound["weight"], bound.get("bias"))
         if any(not tensor.requires_grad for tensor in _tensors((y,))):
@@ -434,6 +448,8 @@ class _Trace(_Mode):
             if len(depends) != 1 or depends[0] is not current or not isinstance(out, Tensor):
                 return None
             if isinstance(step, MaxPool) or (step is None and name not in _ORDERED):
+                return None
+            if step is not None and current.ndim != 2:
                 return None
             if step is not None:
                 steps.append(step)
