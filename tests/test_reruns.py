@@ -267,7 +267,7 @@ def test_why_says_what_has_changed(folder: Folder) -> None:
     folder.path("results/studies/thesis-test/figures/kl.png").unlink()
     folder.edit("config/models/vae-test.yaml", "seeds: 4", "seeds: 6")
     output = why()
-    assert output.startswith("21 jobs would run:\n")
+    assert output.startswith("27 jobs would run:\n")
     for lines in (
         "train judge-test 000-000\n  interneuron.nets.Judge has changed\n",
         "train vae-test 004-005\n  results/models/vae-test/004-005/weights.safetensors has not been made yet\n",
