@@ -746,8 +746,8 @@ def merging(path: pd.DataFrame, networks: pd.DataFrame) -> Figure:
             places["x"], places["y"], s=14 + 220 * places["count"] / seeds, marker=marker, edgecolor=colour,
             linewidth=1.4, facecolor="none", alpha=0.9,
         )  # fmt: skip
-        marks.append(Line2D([], [], color=colour, lw=2, label=f"{principle} (thin: a seed)"))
-        marks[-1].set_linestyle(dash)
+        (mark,) = left.plot([], [], dash, color=colour, linewidth=2, label=f"{principle} (thin: a seed)")
+        marks.append(mark)
         shown = Line2D(
             [], [], color=colour, marker=marker, linestyle="none", fillstyle="none", label=f"chosen by {principle}"
         )
