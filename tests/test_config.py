@@ -18,6 +18,7 @@ from synthetic import script
 from interneuron.errors import InputError
 from interneuron.workflow import config, documentation
 from interneuron.workflow.config import Project
+from interneuron.workflow.config.studies import STEPS, Figure
 from interneuron.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,7 +198,7 @@ def test_settings_are_plain_json_of_their_own_section(folder: Folder) -> None:
     prepare = project.datasets["digits"].settings("prepare")
     assert prepare == {"reader": "digits", "file": "digits.csv.gz", "test_share": 0.2, "split_seed": 0, "classes": 10}
     steps = {step: project.studies["small"].settings(step) for step in project.studies["small"].steps()}
-    assert list(steps) == [step for step in config.STEPS if step != "regions"]
+    assert list(steps) == [step for step in STEPS if step != "regions"]
     assert json.loads(json.dumps([train, download, prepare, steps])) == [train, download, prepare, steps]
 
 
@@ -574,7 +575,7 @@ def test_junk_in_a_study_is_accepted_or_one_sentence(key: str, junk: Any) -> Non
         config._checked(config.Study, merged, [(STUDY, merged)])
     except InputError as error:
         refusal = str(error)
-    assert re.fullmatch(rf"({STUDY}: {key}\b.*)?", refusal) or key in config.STEPS
+    assert re.fullmatch(rf"({STUDY}: {key}\b.*)?", refusal) or key in STEPS
     assert "\n" not in refusal
 
 
@@ -615,7 +616,7 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 def test_figures_are_those_that_the_script_draws() -> None:
-    assert sorted(script("figures").FIGURES._things) == sorted(get_args(config.Figure))
+    assert sorted(script("figures").FIGURES._things) == sorted(get_args(Figure))
 
 
 # documentation

@@ -16,7 +16,7 @@ from synthetic import Sizes, draw, script, write
 
 from interneuron import io, plots
 from interneuron.errors import InputError
-from interneuron.workflow.config import REGION_FIGURES
+from interneuron.workflow.config.studies import REGION_FIGURES
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = sorted(set(script("figures").FIGURES._things) - set(REGION_FIGURES))

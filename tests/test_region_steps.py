@@ -16,7 +16,7 @@ from synthetic import script
 from interneuron import claims, evaluate, io, nets, plots, region_metrics
 from interneuron.errors import InputError
 from interneuron.workflow import config
-from interneuron.workflow.config import REGION_FIGURES
+from interneuron.workflow.config.studies import REGION_FIGURES
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = ("000-001", "002-003")

@@ -10,6 +10,7 @@ from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
 from interneuron.workflow import provenance
+from interneuron.workflow.config.neurons import Evaluate
 from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
 
@@ -233,7 +234,7 @@ class Plan:
         settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem}
         if study.activations is not None:
             settings["digit"] = study.activations.digits[0]
-        if isinstance(study.evaluate, entries.Evaluate):
+        if isinstance(study.evaluate, Evaluate):
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
