@@ -25,6 +25,8 @@ _ROOMS = (
     "nets",
     "plots",
     "regularization",
+    "region_metrics",
+    "regions",
     "similarity",
     "simulate",
     "structure",
