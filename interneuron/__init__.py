@@ -30,6 +30,7 @@ _ROOMS = (
     "similarity",
     "simulate",
     "structure",
+    "structured_classifiers",
     "structured_training",
     "training",
     "wavelets",

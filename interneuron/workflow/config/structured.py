@@ -1,0 +1,359 @@
+"""Entries of graph spectral regularization: networks with a penalty on one layer, and the sections of a study of them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from interneuron.errors import InputError
+from interneuron.workflow.config.fields import (
+    Count,
+    Entry,
+    Finite,
+    Index,
+    Name,
+    NotNegative,
+    Positive,
+    Share,
+    Text,
+    once,
+)
+from interneuron.workflow.refusals import MISSING, RefusedError
+
+Kind = Literal["grid", "torus", "rings", "paths", "star", "tree", "complete", "capsules"]
+LaplacianKind = Literal["unnormalised", "symmetric", "random-walk"]
+Form = Literal["quadratic", "rayleigh"]
+Weights = NotNegative | Annotated[list[NotNegative], Field(min_length=1), AfterValidator(once)]
+
+
+class FixedGraph(Entry):
+    """A fixed graph on the units of a layer."""
+
+    kind: Kind = Field(description="Which graph (`interneuron.lattices`).", examples=["grid"])
+    sizes: dict[Text, Count] = Field(
+        description="Its sizes: `height` and `width` (grid, torus), `count` and `length` (rings, paths), `nodes` (star, "
+        "tree, complete), `count` and `dimensions` (capsules).",
+        examples=[{"height": 8, "width": 8}],
+    )
+
+    @model_validator(mode="after")
+    def _built(self) -> "FixedGraph":
+        self.nodes()
+        return self
+
+    def nodes(self) -> int:
+        """How many nodes it has."""
+        from interneuron.lattices import build
+
+        try:
+            return int(build(self.kind, self.sizes).shape[0])
+        except InputError as error:
+            raise RefusedError("sizes", self.sizes, f"what the graph takes ({error})") from None
+
+
+class LearnedGraph(Entry):
+    """A graph on the embedding that is learned while training."""
+
+    kind: Literal["adaptive", "knn"] = Field(
+        description="`adaptive`: the adaptive Gaussian kernel of the text; `knn`: nearest neighbours, as in the code."
+    )
+    k: Count = Field(default=1, description="Neighbour that sets the bandwidth; number of neighbours.")
+    pretrain: Index = Field(default=5000, description="Iterations before the first graph.")
+    rebuild: Count = Field(default=100, description="Iterations from one graph to the next.")
+    buffer: Count = Field(default=1000, description="Samples that a graph is learned from, drawn anew each time.")
+    stop: bool = Field(
+        default=False,
+        description="The code's stop rule: a graph that is not connected is not installed, and training ends soon.",
+    )
+    grace: Index = Field(default=200, description="Iterations after which the stop rule ends training.")
+
+
+class Regularization(Entry):
+    """A penalty on the activations of one layer, added to the loss of any network's training."""
+
+    layer: Text = Field(description="The layer, by its name in the network.", examples=["relu1", "decoder.relu1"])
+    penalty: Literal["gsr", "l1", "l2"] = Field(
+        default="gsr", description="`gsr` (z' L z, the graph's), `l1` (sum |z|) or `l2` (sum z^2); mean over the batch."
+    )
+    weight: Positive = Field(description="Its weight beside the loss.", examples=[0.001])
+    graph: FixedGraph | None = Field(default=None, description="The graph on the layer's units; needed by `gsr`.")
+    laplacian: LaplacianKind = Field(default="unnormalised", description="The graph's Laplacian.")
+    form: Form = Field(default="quadratic", description="z' L z, or `rayleigh`: z' L z / z' z, which has no scale.")
+
+    @model_validator(mode="after")
+    def _graph(self) -> "Regularization":
+        if self.graph is None and self.penalty == "gsr":
+            raise RefusedError("graph", MISSING, "a graph, since the penalty gsr has one")
+        return self
+
+
+class Variant(Entry):
+    """One way of training: weights of penalties. A list is a sweep, or, with `hold_out`, what is chosen from."""
+
+    name: Name = Field(description="Its name in the metrics.", examples=["gsr"])
+    gsr: Weights = Field(default=0.0, description="Weight of the graph's penalty.", examples=[0.001])
+    l1: Weights = Field(default=0.0, description="Weight of the activations' L1 norm.")
+    l2: Weights = Field(default=0.0, description="Weight of their squared L2 norm.")
+    kl: NotNegative = Field(
+        default=0.0, description="Weight of the KL divergence from N(0, 1): a variational autoencoder, with this beta."
+    )
+
+    @model_validator(mode="after")
+    def _one_sweep(self) -> "Variant":
+        swept = [name for name in ("gsr", "l1", "l2") if isinstance(getattr(self, name), list)]
+        if len(swept) > 1:
+            raise RefusedError(swept[1], getattr(self, swept[1]), f"one weight, since {swept[0]} has a list")
+        return self
+
+    def sweep(self) -> list[dict[str, float]]:
+        """The weights of each run."""
+        plain = {name: getattr(self, name) for name in ("gsr", "l1", "l2", "kl")}
+        swept = next((name for name, value in plain.items() if isinstance(value, list)), None)
+        return [plain] if swept is None else [{**plain, swept: value} for value in plain[swept]]
+
+
+class Part(Entry):
+    """A part of the data, on which networks are trained of their own."""
+
+    name: Name = Field(description="Its name in the metrics.", examples=["3"])
+    classes: Annotated[list[Index], Field(min_length=2, max_length=2)] = Field(
+        description="The first and the last of the classes whose samples there are.", examples=[[0, 7]]
+    )
+    features: Count | None = Field(default=None, description="The first so many features; all, if left out.")
+
+    @model_validator(mode="after")
+    def _order(self) -> "Part":
+        if self.classes[0] > self.classes[1]:
+            raise RefusedError("classes", self.classes, "the smaller class first")
+        return self
+
+
+class AutoencoderArguments(Entry):
+    """Shape of an autoencoder; the number of features comes from the data."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Units of the encoder's hidden layers; the decoder has them in reverse.", examples=[[50, 50]]
+    )
+    nodes: Annotated[int, Field(ge=2)] = Field(description="Units of the embedding.", examples=[20])
+    rectified: bool = Field(default=False, description="Whether a ReLU follows the embedding; otherwise it is linear.")
+
+
+class MapArguments(Entry):
+    """Shape of a convolutional classifier with a map of neurons; sizes of images come from the data."""
+
+    channels: Annotated[list[Count], Field(min_length=1)] = Field(
+        default=[32, 64], description="Channels of each convolution; a 2 x 2 maximum follows each."
+    )
+    kernel: Count = Field(default=5, description="Side of the convolutions' square kernel, odd.")
+    nodes: Count = Field(default=64, description="Units of the map.")
+    dropout: Share = Field(default=0.4, description="Share of the map's units dropped in training.")
+
+
+class CapsuleArguments(Entry):
+    """Shape of a capsule network; sizes of images and the number of capsules come from the data."""
+
+    channels: Count = Field(default=256, description="Channels of the first convolution.")
+    primary: Count = Field(default=32, description="Primary capsules a position.")
+    dimensions: Count = Field(default=16, description="Numbers of a class capsule.")
+    routings: Count = Field(default=3, description="Rounds of routing.")
+    decoder: Annotated[list[Count], Field(min_length=1)] = Field(
+        default=[512, 1024], description="Units of the decoder's hidden layers."
+    )
+
+
+class _Regularised(Entry):
+    """What networks trained with and without penalties say."""
+
+    title: Text = Field(description="What it is, in a few words.")
+    dataset: Name = Field(description="The dataset, by the name of its file in `config/datasets/`.", examples=["mnist"])
+    seeds: Count = Field(description="Seeds in all: 0, 1, ...; a multiple of `block`.", examples=[6])
+    block: Count = Field(description="Seeds trained together in one job.", examples=[6])
+    variants: Annotated[list[Variant], Field(min_length=1)] = Field(
+        description="The trainings that are compared, each of every seed.",
+        examples=[[{"name": "none"}, {"name": "gsr", "gsr": 0.001}]],
+    )
+    laplacian: LaplacianKind | None = Field(
+        default=None, description="Of the graph; left out: `unnormalised` of a fixed one, `symmetric` of a learned one."
+    )
+    form: Form = Field(default="quadratic", description="z' L z, or `rayleigh`: z' L z / z' z, which has no scale.")
+    learning_rate: Positive = Field(default=1e-3, description="Adam's step size.")
+    report_every: Count = Field(default=100, description="Iterations between two rows of `training.parquet`.")
+    train_samples: Count | None = Field(
+        default=None, description="So many training samples, drawn at random; all, if left out."
+    )
+
+    @model_validator(mode="after")
+    def _blocks(self) -> "_Regularised":
+        if self.seeds % self.block:
+            raise RefusedError("seeds", self.seeds, f"a multiple of block, which is {self.block}")
+        names = [variant.name for variant in self.variants]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise RefusedError(f"variants.{index}.name", name, "a name that no other variant has")
+        for index, variant in enumerate(self.variants):
+            if any(weights["gsr"] for weights in variant.sweep()) and getattr(self, "graph", None) is None:
+                raise RefusedError("graph", MISSING, f"a graph, since the variant {variant.name} has a gsr weight")
+        return self
+
+    def settings(self, step: str = "regularise") -> dict[str, Any]:
+        """What a step that trains a block gets; more seeds do not change it."""
+        values = self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block", "variants"})
+        # A job looks at the variants in order, each with its weights one by one.
+        return values | {
+            "runs": [
+                {"variant": variant.name, "weights": weights}
+                for variant in self.variants
+                for weights in variant.sweep()
+            ]
+        }
+
+    @property
+    def step(self) -> str:
+        """The step that trains it."""
+        return "regularise"
+
+
+class AutoencoderModel(_Regularised):
+    """Autoencoders of a table or of images, with penalties on the embedding."""
+
+    architecture: Literal["autoencoder"] = Field(description="The network: `autoencoder`; its embedding is `code`.")
+    arguments: AutoencoderArguments = Field(description="Arguments of the architecture.")
+    graph: FixedGraph | LearnedGraph | None = Field(
+        default=None, description="The graph on the embedding, fixed or learned."
+    )
+    parts: list[Part] = Field(default_factory=list, description="Parts of the data; left out: all of it is one.")
+    noise: NotNegative = Field(
+        default=0.0, description="Standard deviation of noise on the embedding, behind the penalty; the code's: 0.5."
+    )
+    iterations: Count = Field(description="Batches in all.", examples=[10000])
+    batch: Count = Field(default=32, description="Samples in a batch.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "AutoencoderModel":
+        if isinstance(self.graph, FixedGraph) and self.graph.nodes() != self.arguments.nodes:
+            takes = f"a graph of arguments.nodes, {self.arguments.nodes}, nodes"
+            raise RefusedError("graph.sizes", self.graph.sizes, takes)
+        names = [part.name for part in self.parts]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise RefusedError(f"parts.{index}.name", name, "a name that no other part has")
+        return self
+
+
+class _Classifier(_Regularised):
+    """What classifiers of images say."""
+
+    layer: Text = Field(description="The layer that the penalties are on.", examples=["code"])
+    graph: FixedGraph | None = Field(default=None, description="The graph on the layer's units.")
+    epochs: Count = Field(description="Passes over the training samples.", examples=[3])
+    batch: Count = Field(default=256, description="Samples in a batch.")
+    hold_out: Count | None = Field(
+        default=None,
+        description="Training samples held out to choose each variant's weight from its list, on seed 0: step `choose`.",
+    )
+    choice_epochs: Count = Field(default=1, description="Passes over the other samples for that choice.")
+
+    @model_validator(mode="after")
+    def _choice(self) -> "_Classifier":
+        for index, variant in enumerate(self.variants):
+            if variant.kl:
+                raise RefusedError(f"variants.{index}.kl", variant.kl, "0: a classifier has no KL divergence")
+        swept = any(len(variant.sweep()) > 1 for variant in self.variants)
+        if self.hold_out is not None and not swept:
+            raise RefusedError("hold_out", self.hold_out, "a number only where a variant has a list of weights")
+        return self
+
+
+class MapModel(_Classifier):
+    """A convolutional classifier with a map of neurons."""
+
+    architecture: Literal["map-classifier"] = Field(description="The network: `map-classifier`; its map is `code`.")
+    arguments: MapArguments = Field(default_factory=MapArguments, description="Arguments of the architecture.")
+
+
+class CapsuleModel(_Classifier):
+    """A capsule network."""
+
+    architecture: Literal["capsule-net"] = Field(description="The network: `capsule-net`; its capsules are `digits`.")
+    arguments: CapsuleArguments = Field(default_factory=CapsuleArguments, description="Arguments of the architecture.")
+
+
+class Patches(Entry):
+    """Class maps on the fixed graph: do they follow it?"""
+
+    permutations: Annotated[int, Field(ge=2)] = Field(default=999, description="Random orders of the nodes.")
+
+
+class Components(Entry):
+    """Components of the graph on the embedding, learned once more from all samples at the end of training."""
+
+    above: NotNegative = Field(default=0.1, description="Edges heavier than this count; the code's cut.")
+    below: Positive = Field(default=0.001, description="Eigenvalues below this count; the code's.")
+
+
+class Supernodes(Entry):
+    """Clusters within clusters: does every component of the fixed graph code one cluster, and its nodes one part each?"""
+
+    size: Annotated[int, Field(ge=2)] = Field(default=2, description="Classes that make up one cluster, in order.")
+
+
+class Ring(Entry):
+    """Views of an object that turns: does the activity go around the ring as the object does?"""
+
+    permutations: Annotated[int, Field(ge=2)] = Field(default=999, description="Random orders of the nodes.")
+
+
+class Pseudotime(Entry):
+    """Cells that develop: does the order of the neurons along their graph follow the cells' pseudotime?"""
+
+    root_below: dict[Text, Finite] = Field(
+        description="The first cell with all these features below these values begins.", examples=[{"CD4": 1, "CD8": 1}]
+    )
+    neighbours: Count = Field(default=30, description="Neighbours of a cell in the graph of cells.")
+    components: Count = Field(default=15, description="Eigenvectors of the graph of cells.")
+    cells: Count = Field(default=5000, description="Cells, drawn at random; the first stays.")
+
+
+class Alignment(Entry):
+    """Capsules: does one dimension code the same for all classes?"""
+
+    steps: Annotated[list[Finite], Field(min_length=2), AfterValidator(once)] = Field(
+        default=[-0.25, -0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25],
+        description="What is added to one dimension of a capsule.",
+    )
+    images: Count = Field(default=20, description="Images of each class.")
+    permutations: Annotated[int, Field(ge=2)] = Field(default=999, description="Random orders of dimensions.")
+
+
+class Structure(Entry):
+    """Step `structure`: numbers for structure, each against a permutation null where it has one."""
+
+    samples: Literal["train", "test", "all"] = Field(default="test", description="Samples that are looked at.")
+    most: Count = Field(default=10000, description="At most so many of them, drawn at random.")
+    patches: Patches | None = Field(default=None, description="Of class maps on a fixed graph.")
+    components: Components | None = Field(default=None, description="Of a learned graph.")
+    supernodes: Supernodes | None = Field(default=None, description="Of clusters within clusters.")
+    ring: Ring | None = Field(default=None, description="Of a ring and an object that turns.")
+    pseudotime: Pseudotime | None = Field(default=None, description="Of a learned graph and cells that develop.")
+    alignment: Alignment | None = Field(default=None, description="Of capsules.")
+
+
+class EvaluateStructure(Entry):
+    """Metrics of a study of graph spectral regularization, a row a seed, part, variant and weight."""
+
+    kind: Literal["gsr"] = Field(default="gsr", description="Follows from the study's sections.")
+    reference: Name | None = Field(
+        default=None, description="The variant that gains are measured from.", examples=["none"]
+    )
+
+
+GSR_FIGURES = (
+    "alignment.png",
+    "class-maps.png",
+    "components.png",
+    "modules.png",
+    "pseudotime.png",
+    "reconstruction.png",
+    "ring.png",
+    "supernodes.png",
+    "variants.png",
+)
