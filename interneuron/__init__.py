@@ -18,6 +18,7 @@ _ROOMS = (
     "data",
     "data_gsr",
     "evaluate",
+    "gsr_metrics",
     "images",
     "io",
     "lattices",

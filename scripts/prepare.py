@@ -4,7 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from interneuron.data import check_classes, read_digits, read_idx_images, read_idx_labels, stratified_split
+from interneuron.data import (
+    check_classes,
+    random_split,
+    read_digits,
+    read_idx_images,
+    read_idx_labels,
+    stratified_split,
+)
+from interneuron.data_gsr import read_coil20
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
@@ -34,7 +42,17 @@ def digits(files, settings):
     return x, y, test.astype(np.uint8), 16
 
 
-READERS = Registry("reader", {"idx": idx, "digits": digits})
+def coil20(files, settings):
+    x, y, _ = read_coil20(files[settings["file"]])
+    return (
+        x,
+        y,
+        random_split(len(y), settings["test_share"], generator(settings["seed"], "split")).astype(np.uint8),
+        255,
+    )
+
+
+READERS = Registry("reader", {"idx": idx, "digits": digits, "coil20": coil20})
 
 
 def main(job):

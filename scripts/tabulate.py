@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from interneuron import data_gsr, simulate
 from interneuron.data import TITANIC, boolean_table, random_split, read_titanic
+from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
 from interneuron.seeds import generator
@@ -21,7 +23,30 @@ def titanic(files, settings):
     return *read_titanic(files[settings["file"]]), TITANIC
 
 
-READERS = Registry("reader", {"boolean": boolean, "titanic": titanic})
+def modules(files, settings):
+    names = ("modules", "seed", "repeats", "samples", "noise", "scale")
+    x, y = simulate.binary_modules(**{name: settings[name] for name in names})
+    return x, y, [f"m{m + 1}.{n + 1}" for m in range(settings["modules"]) for n in range(settings["repeats"])]
+
+
+def nested(files, settings):
+    names = ("samples", "seed", "groups", "features", "correlation", "jump")
+    x, y = simulate.nested_clusters(**{name: settings[name] for name in names})
+    return x, y, [f"g{g + 1}.{n + 1}" for g in range(settings["groups"]) for n in range(settings["features"])]
+
+
+def fcs(files, settings):
+    x, markers = data_gsr.read_fcs(files[settings["file"]])
+    missing = [marker for marker in settings["gates"] if marker not in markers]
+    if missing:
+        raise InputError(f"{settings['file']} has no marker {missing[0]}, it has {', '.join(markers)}")
+    y = np.zeros(len(x), np.int64)
+    for bit, (marker, gate) in enumerate(settings["gates"].items()):
+        y += (x[:, markers.index(marker)] > gate).astype(np.int64) << bit
+    return x, y, markers
+
+
+READERS = Registry("reader", {"boolean": boolean, "titanic": titanic, "modules": modules, "nested": nested, "fcs": fcs})
 
 
 def main(job):

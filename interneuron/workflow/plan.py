@@ -11,12 +11,13 @@ from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
 from interneuron.workflow import provenance
 from interneuron.workflow.config.neurons import Evaluate
+from interneuron.workflow.config.structured import GSR_FIGURES
 from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
 
 # Bytes; profiles/default compares larger inputs than any of ours by content.
 LARGE = 10**12
-SUFFIX = {"activations": "safetensors", "ace": "safetensors", "lesioned": "safetensors", "maps": "safetensors"}
+SUFFIX = dict.fromkeys(("activations", "ace", "lesioned", "maps", "layers"), "safetensors")
 # Steps that look at images through the judge; the others open the study's model only.
 JUDGED = frozenset({"lesion"})
 # What a figure reads beside the training of the study's model.
@@ -36,6 +37,7 @@ FIGURE_FILES = {
     "importance": ["regions", "maps", "metrics"],
     "merging": ["merging", "metrics"],
     "borders": ["regions", "maps"],
+    **{Path(figure).stem: ["metrics", "layers"] for figure in GSR_FIGURES},
 }
 
 
@@ -99,12 +101,14 @@ class Plan:
             ]
         if rule in ("prepare", "tabulate"):
             return [{"dataset": name} for name in self.datasets(rule)]
-        if rule in ("train", "fit"):
+        if rule in ("train", "fit", "regularise"):
             return [
                 {"model": name, "block": block}
                 for name in self.models(rule)
                 for block in self.blocks(project.models[name])
             ]
+        if rule == "choose":
+            return [{"model": name} for name in self.chosen()]
         if rule == "figures":
             return [
                 {"study": name, "figure": figure} for name, study in project.studies.items() for figure in study.figures
@@ -160,6 +164,20 @@ class Plan:
     def fit(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("fit", self.project.models[wildcards.model].settings("fit"))
 
+    def regularise(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("regularise", self.project.models[wildcards.model].settings("regularise"))
+
+    def chosen(self) -> list[str]:
+        """Names of the models that choose weights on samples held out."""
+        return [name for name, model in self.project.models.items() if getattr(model, "hold_out", None) is not None]
+
+    def choose(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("choose", self.project.models[wildcards.model].settings("choose"))
+
+    def choice(self, wildcards: Any) -> str | list[str]:
+        """The chosen weights, of a model that chooses."""
+        return f"results/models/{wildcards.model}/choice.parquet" if wildcards.model in self.chosen() else []
+
     # studies
 
     def _model_of(self, study: str) -> entries.Model:
@@ -199,6 +217,9 @@ class Plan:
         if self.project.studies[wildcards.study].kind == "regions":
             steps = ["regions", "maps", "merging"]
             inputs: dict[str, Any] = {"training": self.training(wildcards)}
+        elif self.project.studies[wildcards.study].kind == "gsr":
+            steps = ["structure"]
+            inputs = {"training": self.training(wildcards)}
         else:
             steps = ["activations", "ace", "clusters", "sweep", "lesions", "null"]
             inputs = {"data": self.data(wildcards), "judge": self.judge_training(wildcards)}

@@ -19,6 +19,7 @@ from interneuron.workflow.config.datasets import Dataset
 from interneuron.workflow.config.fields import Entry, Name, Text, once
 from interneuron.workflow.config.models import JudgeModel, Model
 from interneuron.workflow.config.regions import Regions
+from interneuron.workflow.config.structured import check_structure
 from interneuron.workflow.config.studies import Study
 from interneuron.workflow.fingerprint import strings
 from interneuron.workflow.refusals import (
@@ -54,6 +55,13 @@ def architecture_of(model: type[Model]) -> str:
     """Name by which an entry of a model chooses its kind."""
     return literals(model, "architecture")[0]
 
+
+# Architectures that a kind of study is about.
+WANTED = {
+    "neurons": ("conditional-vae",),
+    "regions": ("mlp",),
+    "gsr": ("autoencoder", "map-classifier", "capsule-net"),
+}
 
 KINDS: dict[str, Any] = {"datasets": Dataset, "models": Model, "studies": Study}
 
@@ -160,9 +168,10 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
 def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
     """Refuse a study that asks for what its model, judge or dataset does not have."""
     model = models[study.model]
-    wanted = "conditional-vae" if study.kind == "neurons" else "mlp"
-    if model.architecture != wanted:
-        raise RefusedError("model", study.model, f"a model of architecture {wanted}, not {model.architecture}")
+    wanted = WANTED[study.kind]
+    if model.architecture not in wanted:
+        takes = f"a model of architecture {listed(wanted, ' or ')}, not {model.architecture}"
+        raise RefusedError("model", study.model, takes)
     if study.judge is not None:
         judge = models[study.judge]
         if not isinstance(judge, JudgeModel):
@@ -170,7 +179,7 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
         if judge.dataset != model.dataset:
             takes = f"a judge of the model's dataset {model.dataset}, not of {judge.dataset}"
             raise RefusedError("judge", study.judge, takes)
-    if model.step == "train" and datasets[model.dataset].step != "prepare":
+    if datasets[model.dataset].step != "prepare" and model.architecture not in ("mlp", "autoencoder"):
         raise RefusedError("model", study.model, f"a model of images, and {model.dataset} is a table")
     classes = f"classes of dataset {model.dataset}"
     latents = f"latents of model {study.model}"
@@ -180,6 +189,8 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
             _check_indices(key, step.digits, datasets[model.dataset].prepare.classes, classes)
     if study.activations is not None and study.activations.latents != "active":
         _check_indices("activations.latents", study.activations.latents, model.arguments.latents, latents)
+    if study.structure is not None:
+        check_structure(study.structure, study.evaluate, model, datasets[model.dataset])
     if study.regions is not None:
         _check_features(study.regions, model.dataset, datasets[model.dataset])
 

@@ -16,6 +16,12 @@ from interneuron.workflow.config.fields import (
     RelativePath,
     Text,
 )
+from interneuron.workflow.config.structured_data import (
+    CytometryReader,
+    ModulesReader,
+    NestedReader,
+    TurntableReader,
+)
 from interneuron.workflow.refusals import MISSING, RefusedError, listed
 
 
@@ -151,9 +157,16 @@ class Dataset(Entry):
     mirror: Name | None = Field(
         default=None, description="The files' folder in a mirror (`INTERNEURON_MIRROR`).", examples=["mnist"]
     )
-    prepare: IdxReader | DigitsReader | BooleanReader | TitanicReader = Field(
-        discriminator="reader", description="How the files are read, or the data generated."
-    )
+    prepare: (
+        IdxReader
+        | DigitsReader
+        | BooleanReader
+        | TitanicReader
+        | ModulesReader
+        | NestedReader
+        | CytometryReader
+        | TurntableReader
+    ) = Field(discriminator="reader", description="How the files are read, or the data generated.")
 
     @model_validator(mode="after")
     def _files(self) -> "Dataset":
@@ -176,11 +189,12 @@ class Dataset(Entry):
     @property
     def step(self) -> str:
         """The step that reads it: `prepare` images, `tabulate` tables."""
-        return "tabulate" if isinstance(self.prepare, BooleanReader | TitanicReader) else "prepare"
+        tables = BooleanReader | TitanicReader | ModulesReader | NestedReader | CytometryReader
+        return "tabulate" if isinstance(self.prepare, tables) else "prepare"
 
     def settings(self, step: str, file: str | None = None) -> dict[str, Any]:
         """What `download` (of one `file`), or the step that reads it, gets."""
         if step != "download":
-            return self.prepare.model_dump(mode="json")
+            return {**self.prepare.model_dump(mode="json"), "classes": self.prepare.classes}
         files = [entry for entry in self.files if file in (None, entry.path)]
         return {"files": [entry.model_dump(mode="json", exclude_none=True) for entry in files], "mirror": self.mirror}

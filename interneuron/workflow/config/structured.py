@@ -1,4 +1,4 @@
-"""Entries of graph spectral regularization: networks with a penalty on one layer, and the sections of a study of them."""
+"""Entries of graph spectral regularization: networks with a penalty on one layer, sections of a study of them."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,8 @@ from interneuron.workflow.config.fields import (
     Text,
     once,
 )
-from interneuron.workflow.refusals import MISSING, RefusedError
+from interneuron.workflow.config.structured_data import TurntableReader
+from interneuron.workflow.refusals import MISSING, RefusedError, listed
 
 Kind = Literal["grid", "torus", "rings", "paths", "star", "tree", "complete", "capsules"]
 LaplacianKind = Literal["unnormalised", "symmetric", "random-walk"]
@@ -30,8 +31,8 @@ class FixedGraph(Entry):
 
     kind: Kind = Field(description="Which graph (`interneuron.lattices`).", examples=["grid"])
     sizes: dict[Text, Count] = Field(
-        description="Its sizes: `height` and `width` (grid, torus), `count` and `length` (rings, paths), `nodes` (star, "
-        "tree, complete), `count` and `dimensions` (capsules).",
+        description="Its sizes: `height` and `width` (grid, torus), `count` and `length` (rings, paths), `nodes` "
+        "(star, tree, complete), `count` and `dimensions` (capsules).",
         examples=[{"height": 8, "width": 8}],
     )
 
@@ -189,7 +190,7 @@ class _Regularised(Entry):
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise RefusedError(f"variants.{index}.name", name, "a name that no other variant has")
-        for index, variant in enumerate(self.variants):
+        for variant in self.variants:
             if any(weights["gsr"] for weights in variant.sweep()) and getattr(self, "graph", None) is None:
                 raise RefusedError("graph", MISSING, f"a graph, since the variant {variant.name} has a gsr weight")
         return self
@@ -197,13 +198,8 @@ class _Regularised(Entry):
     def settings(self, step: str = "regularise") -> dict[str, Any]:
         """What a step that trains a block gets; more seeds do not change it."""
         values = self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block", "variants"})
-        # A job looks at the variants in order, each with its weights one by one.
         return values | {
-            "runs": [
-                {"variant": variant.name, "weights": weights}
-                for variant in self.variants
-                for weights in variant.sweep()
-            ]
+            "runs": [{"variant": v.name, "weights": weights} for v in self.variants for weights in v.sweep()]
         }
 
     @property
@@ -217,7 +213,7 @@ class AutoencoderModel(_Regularised):
 
     architecture: Literal["autoencoder"] = Field(description="The network: `autoencoder`; its embedding is `code`.")
     arguments: AutoencoderArguments = Field(description="Arguments of the architecture.")
-    graph: FixedGraph | LearnedGraph | None = Field(
+    graph: Annotated[FixedGraph | LearnedGraph, Field(discriminator="kind")] | None = Field(
         default=None, description="The graph on the embedding, fixed or learned."
     )
     parts: list[Part] = Field(default_factory=list, description="Parts of the data; left out: all of it is one.")
@@ -248,7 +244,7 @@ class _Classifier(_Regularised):
     batch: Count = Field(default=256, description="Samples in a batch.")
     hold_out: Count | None = Field(
         default=None,
-        description="Training samples held out to choose each variant's weight from its list, on seed 0: step `choose`.",
+        description="Training samples held out to choose each variant's weight from its list: step `choose`.",
     )
     choice_epochs: Count = Field(default=1, description="Passes over the other samples for that choice.")
 
@@ -291,7 +287,7 @@ class Components(Entry):
 
 
 class Supernodes(Entry):
-    """Clusters within clusters: does every component of the fixed graph code one cluster, and its nodes one part each?"""
+    """Clusters within clusters: does each component of the fixed graph code one of them, and its nodes the parts?"""
 
     size: Annotated[int, Field(ge=2)] = Field(default=2, description="Classes that make up one cluster, in order.")
 
@@ -344,6 +340,33 @@ class EvaluateStructure(Entry):
     reference: Name | None = Field(
         default=None, description="The variant that gains are measured from.", examples=["none"]
     )
+
+
+def check_structure(structure: Structure, evaluate: Any, model: Any, dataset: Any) -> None:
+    """Refuse a section `structure` that asks for what the model or its dataset does not have."""
+    graph = model.graph
+    fixed, learned = isinstance(graph, FixedGraph), isinstance(graph, LearnedGraph)
+    wanted = {
+        "patches": (fixed, "a model with a fixed graph"),
+        "components": (learned, "a model with a learned graph"),
+        "supernodes": (fixed, "a model with a fixed graph"),
+        "ring": (fixed and graph.kind == "rings", "a model whose graph is rings"),
+        "pseudotime": (learned, "a model with a learned graph"),
+        "alignment": (model.architecture == "capsule-net", "a model of architecture capsule-net"),
+    }
+    for section, (there, takes) in wanted.items():
+        if getattr(structure, section) is not None and not there:
+            raise RefusedError(f"structure.{section}", "given", takes)
+    if structure.ring is not None and not isinstance(dataset.prepare, TurntableReader):
+        raise RefusedError("structure.ring", "given", "a model of a dataset with views, of the reader coil20")
+    variants = [variant.name for variant in model.variants]
+    reference = None if evaluate is None else evaluate.reference
+    if reference is not None and reference not in variants:
+        raise RefusedError("evaluate.reference", reference, f"a variant of the model, {listed(variants)}")
+    for index, part in enumerate(getattr(model, "parts", ())):
+        if part.classes[1] >= dataset.prepare.classes:
+            takes = f"a model whose parts have classes 0 to {dataset.prepare.classes - 1}, not parts.{index}.classes"
+            raise RefusedError("model", model.title, takes)
 
 
 GSR_FIGURES = (

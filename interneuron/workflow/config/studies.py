@@ -8,25 +8,35 @@ from interneuron.errors import InputError
 from interneuron.workflow.config.fields import Entry, Name, Text, once
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
+from interneuron.workflow.config.structured import GSR_FIGURES, EvaluateStructure, Structure
 from interneuron.workflow.refusals import MISSING, RefusedError, shown
 
 Figure = Literal[
+    "alignment.png",
     "borders.png",
+    "class-maps.png",
     "classes.png",
     "clusters.png",
+    "components.png",
     "effects.png",
     "importance.png",
     "kl.png",
     "layers.png",
     "lesions.png",
     "merging.png",
+    "modules.png",
     "null.png",
     "preference.png",
+    "pseudotime.png",
     "published.png",
+    "reconstruction.png",
     "regions.png",
+    "ring.png",
     "sizes.png",
+    "supernodes.png",
     "traversal.gif",
     "traversal.png",
+    "variants.png",
 ]
 
 
@@ -82,12 +92,21 @@ STEPS = {
     "cluster": ("activations", "ace"),
     "lesion": ("activations", "cluster"),
     "regions": (),
+    "structure": (),
     "evaluate": (),
 }
 
 # Steps that `evaluate` reads, by kind of study, and what the figures of the kind are.
-EVALUATED = {"neurons": ("activations", "ace", "cluster", "lesion"), "regions": ("regions",)}
+EVALUATED = {
+    "neurons": ("activations", "ace", "cluster", "lesion"),
+    "regions": ("regions",),
+    "gsr": ("structure",),
+}
 REGION_FIGURES = ("borders.png", "importance.png", "merging.png", "regions.png")
+_KIND_OF_FIGURE = dict.fromkeys(REGION_FIGURES, "regions") | dict.fromkeys(GSR_FIGURES, "gsr")
+
+# The section that makes a study one of a kind; without any it is one of neurons.
+_MADE_BY = {"regions": "regions", "gsr": "structure"}
 
 # Keys that are said once and taken over: (step, key, step that it is taken from).
 TAKEN = (
@@ -115,7 +134,10 @@ class Study(Entry):
     cluster: Cluster | None = Field(default=None, description="Step `cluster`.")
     lesion: Lesion | None = Field(default=None, description="Step `lesion`.")
     regions: Regions | None = Field(default=None, description="Step `regions`; it makes the study one of regions.")
-    evaluate: Annotated[Evaluate | EvaluateRegions, Field(discriminator="kind")] | None = Field(
+    structure: Structure | None = Field(
+        default=None, description="Step `structure`; it makes the study one of graph spectral regularization."
+    )
+    evaluate: Annotated[Evaluate | EvaluateRegions | EvaluateStructure, Field(discriminator="kind")] | None = Field(
         default=None, description="Step `evaluate`."
     )
     figures: Annotated[list[Figure], AfterValidator(once)] = Field(
@@ -131,7 +153,7 @@ class Study(Entry):
             return data
         data = dict(data)
         if isinstance(evaluate := data.get("evaluate"), dict):
-            kind = "neurons" if data.get("regions") is None else "regions"
+            kind = next((name for name, step in _MADE_BY.items() if data.get(step) is not None), "neurons")
             if evaluate.get("kind", kind) != kind:
                 raise RefusedError("evaluate.kind", evaluate["kind"], f"{kind!r}, as the study's sections say")
             data["evaluate"] = {**evaluate, "kind": kind}
@@ -154,7 +176,7 @@ class Study(Entry):
                 if getattr(self, other) is None:
                     raise RefusedError(other, MISSING, "a section, since evaluate reads it")
         for index, figure in enumerate(self.figures):
-            if (figure in REGION_FIGURES) != (self.kind == "regions"):
+            if _KIND_OF_FIGURE.get(figure, "neurons") != self.kind:
                 raise RefusedError(f"figures.{index}", figure, f"a figure of a study of {self.kind}")
         if self.lesion is not None and self.judge is None:
             raise RefusedError("judge", MISSING, "a model, since it judges the images of lesion")
@@ -187,8 +209,8 @@ class Study(Entry):
 
     @property
     def kind(self) -> str:
-        """What it is about: `neurons` or `regions`."""
-        return "neurons" if self.regions is None else "regions"
+        """What it is about: `neurons`, `regions` or `gsr`."""
+        return next((name for name, step in _MADE_BY.items() if getattr(self, step) is not None), "neurons")
 
     def steps(self) -> list[str]:
         """The steps that it uses."""

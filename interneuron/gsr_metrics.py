@@ -1,0 +1,257 @@
+"""What structure there is in a regularised layer: numbers against permutation nulls, and the metrics of a study.
+
+Every analysis gives rows with the keys `metric`, `value`, and, where there is a null, its mean and standard deviation
+`null` and `sd`, and `p`. The statistics are `interneuron.structure`'s; Tong et al. (arXiv:1810.00424) show pictures.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from interneuron import coactivation, lattices, structure
+from interneuron.errors import InputError
+
+Float64 = npt.NDArray[np.float64]
+Row = dict[str, Any]
+
+KEYS = ("level", "seed", "part", "variant", "weight")
+_SAMPLES = 200  # whose single Rayleigh quotients are averaged
+
+
+def patches(
+    z: npt.ArrayLike, y: npt.ArrayLike, classes: int, graph: Any, permutations: int, stream: np.random.Generator
+) -> tuple[list[Row], Float64, npt.NDArray[np.int64]]:
+    """Rows on whether class maps follow a fixed graph; the maps [classes, nodes]; the class of each node [nodes].
+
+    Against random orders of the nodes: `map_rayleigh` (mean over the classes of the quotient z' L z / z' z of the
+    centred map, L = D - W; small is smooth), `moran` (mean Moran's I), `purity` and `compactness` of the segmentation,
+    `sample_rayleigh` (mean over up to 200 samples). Without a null: `penalty`, the mean of z' L z, `power`, that of
+    z' z, and `classes_shown`, the share of the classes that own a node. z [samples, nodes], y int [samples]. Raises as
+    `structure.class_maps`.
+    """
+    values = np.asarray(z, np.float64)
+    maps = structure.class_maps(values, y, classes)
+    laplacian = lattices.laplacian(graph)
+    some = values[np.sort(stream.permutation(len(values))[:_SAMPLES])]
+    tests = {
+        "map_rayleigh": (lambda m: structure.rayleigh(m, laplacian).mean(-1), maps, False),
+        "moran": (lambda m: structure.moran(m, graph).mean(-1), maps, True),
+        "purity": (lambda m: structure.purity(structure.segment(m), graph), maps, True),
+        "compactness": (lambda m: structure.compactness(structure.segment(m), graph), maps, True),
+        "sample_rayleigh": (lambda m: structure.rayleigh(m, laplacian).mean(-1), some, False),
+    }
+    rows = [
+        _row(name, structure.permutation_test(statistic, of, permutations, stream, larger=larger))
+        for name, (statistic, of, larger) in tests.items()
+    ]
+    segments = structure.segment(maps)
+    products = (laplacian @ values.T).T
+    rows += [
+        {"metric": "penalty", "value": float((products * values).sum(1).mean())},
+        {"metric": "power", "value": float((values**2).sum(1).mean())},
+        {"metric": "classes_shown", "value": len(set(segments[segments >= 0].tolist())) / classes},
+    ]
+    return rows, maps, segments
+
+
+def components(z: torch.Tensor, kind: str, k: int, above: float, below: float) -> tuple[list[Row], torch.Tensor]:
+    """Rows on the graph learned from the activations z [samples, nodes], and its adjacency.
+
+    `components`: over edges heavier than `above`, without silent nodes; `spectral_components`: eigenvalues of the
+    symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value.
+    """
+    graph = coactivation.learned(z, kind, k)
+    silent = coactivation.silent(z)
+    found = {
+        "components": int(coactivation.components(graph, above, ~silent)),
+        "spectral_components": (spectral := int(coactivation.spectral_components(graph, below))),
+        "connected": float(spectral == 1),
+        "silent": int(silent.sum()),
+    }
+    return [{"metric": name, "value": float(value)} for name, value in found.items()], graph
+
+
+def supernodes(z: npt.ArrayLike, y: npt.ArrayLike, classes: int, size: int, graph: Any) -> tuple[list[Row], Float64]:
+    """Rows on clusters within clusters, and the class maps [classes, nodes] of activities scaled to [0, 1] by node.
+
+    A node prefers the class of its largest mean activity; classes i size to (i + 1) size - 1 are cluster i.
+    `supernodes`: share of the graph's components all of whose nodes prefer classes of one cluster that no other
+    component's nodes do; `nodes_apart`: share of the classes that some node prefers; `both`: 1 if both are 1. `p` of
+    `supernodes` is the share of all orders of the nodes, or of 999 where these are more, with at least as large a one.
+    """
+    values = np.asarray(z, np.float64)
+    span = np.ptp(values, 0)
+    scaled = np.divide(values - values.min(0), span, out=np.zeros_like(values), where=span > 0)
+    maps = structure.class_maps(scaled, y, classes)
+    preferred = maps.argmax(0)
+    labels = lattices.components(graph)
+
+    def share(order: npt.NDArray[np.integer]) -> float:
+        clusters = [set((preferred[order][labels == part] // size).tolist()) for part in range(labels.max() + 1)]
+        alone = [len(own) == 1 and sum(own <= other for other in clusters) == 1 for own in clusters]
+        return float(np.mean(alone))
+
+    stream = np.random.default_rng(0)
+    nodes = np.arange(len(labels))
+    null = np.array([share(stream.permutation(nodes)) for _ in range(999)])
+    observed, apart = share(nodes), len(set(preferred.tolist())) / classes
+    p = (1 + (null >= observed - 1e-9).sum()) / 1000
+    rows = [
+        {"metric": "supernodes", "value": observed, "null": null.mean(), "sd": null.std(ddof=1), "p": p},
+        {"metric": "nodes_apart", "value": apart},
+        {"metric": "both", "value": float(observed == 1 and apart == 1)},
+    ]
+    return rows, maps
+
+
+def ring(z: npt.ArrayLike, angles: npt.ArrayLike, permutations: int, stream: np.random.Generator) -> list[Row]:
+    """Rows on a ring of nodes and an object that turns: `ring_correlation`, the size of Fisher and Lee's correlation
+    of the angle that the activity z [views, nodes] points at with the object's, `angles` [views] in radians, against
+    random orders of the nodes."""
+    truth = np.asarray(angles, np.float64)
+
+    def statistic(values: Float64) -> Float64:
+        return np.abs(structure.circular_correlation(structure.ring_angles(values), truth))
+
+    found = structure.permutation_test(statistic, np.asarray(z, np.float64), permutations, stream, larger=True)
+    return [_row("ring_correlation", found)]
+
+
+def cell_graph(x: npt.ArrayLike, neighbours: int) -> sparse.csr_array:
+    """Graph of cells: W_ij = exp(-|x_i - x_j|^2 / (s_i s_j)) where j is among the nearest `neighbours` of i or i of j,
+    with s_i the distance from i to the farthest of its own. x [cells, features]. Raises InputError for too few cells.
+
+    Source: the locally scaled kernel of Haghverdi et al. 2016, on nearest neighbours.
+    """
+    cells = np.asarray(x, np.float64)
+    n = len(cells)
+    if not 1 <= neighbours < n:
+        raise InputError(f"a graph of {n} cells is asked for {neighbours} neighbours, it takes 1 to {n - 1}")
+    distances, near = cKDTree(cells).query(cells, neighbours + 1)
+    # Cells at one place need not come first among their own neighbours.
+    away = near != np.arange(n)[:, None]
+    away[away.all(1), -1] = False
+    columns, lengths = near[away].reshape(n, neighbours), distances[away].reshape(n, neighbours)
+    scale = np.maximum(lengths[:, -1], np.finfo(np.float64).tiny)
+    rows = np.repeat(np.arange(n), neighbours)
+    values = np.exp(-(lengths.ravel() ** 2) / (scale[rows] * scale[columns.ravel()]))
+    half = sparse.csr_array((values, (rows, columns.ravel())), shape=(n, n))
+    return sparse.csr_array(half.maximum(half.T))
+
+
+def along(
+    z: torch.Tensor, times: npt.ArrayLike, graph: torch.Tensor, above: float, stream: np.random.Generator
+) -> tuple[list[Row], Float64, Float64]:
+    """Rows on the order of neurons along their learned graph and the cells' times; place and preferred time [nodes].
+
+    Over the largest component of the graph (edges heavier than `above`): `order_correlation`, the size of Spearman's
+    correlation of the nodes' place (`structure.order_along`) and the mean time of their activity
+    (`structure.preferred`), against 999 random orders; `order_nodes`, the share of the nodes in it. Place and time are
+    NaN elsewhere. z [cells, nodes]; times [cells], infinite where a cell is not reached, which leaves it out.
+    """
+    t = np.asarray(times, np.float64)
+    reached = np.isfinite(t)
+    w = np.where(graph.numpy() > above, graph.numpy(), 0).astype(np.float64)
+    labels = lattices.components(w)
+    nodes = np.flatnonzero(labels == np.bincount(labels).argmax())
+    values = z.numpy()[reached][:, nodes].astype(np.float64)
+    place, preferred = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+    rows: list[Row] = [{"metric": "order_nodes", "value": len(nodes) / len(labels)}]
+    if len(nodes) < 3 or not (np.ptp(values, 0) > 0).all():
+        return [*rows, {"metric": "order_correlation", "value": np.nan}], place, preferred
+    place[nodes] = structure.order_along(w[np.ix_(nodes, nodes)])
+    preferred[nodes] = structure.preferred(values, t[reached])
+    ranks = np.argsort(np.argsort(place[nodes])).astype(np.float64)
+
+    def statistic(of: Float64) -> Float64:
+        order = np.argsort(np.argsort(of, -1), -1).astype(np.float64)
+        centred, against = order - order.mean(-1, keepdims=True), ranks - ranks.mean()
+        return np.abs(centred @ against / (np.linalg.norm(centred, axis=-1) * np.linalg.norm(against)))
+
+    found = structure.permutation_test(statistic, preferred[nodes], 999, stream, larger=True)
+    return [*rows, _row("order_correlation", found)], place, preferred
+
+
+def alignment(slopes: npt.ArrayLike, permutations: int, stream: np.random.Generator) -> list[Row]:
+    """Rows on what the dimensions of capsules do: `aligned`, how much they do the same in every class.
+
+    slopes [classes, dimensions]: how much a property of the image (its ink) rises with the dimension.
+
+        aligned = sum_d |sum_c s_cd| / sum_d sum_c |s_cd|
+
+    with every class's slopes divided by their largest size: 1 where every dimension pulls in one direction in all
+    classes. The null has the dimensions of each class in random order.
+    """
+    s = np.asarray(slopes, np.float64)
+    largest = np.abs(s).max(1, keepdims=True)
+    s = np.divide(s, largest, out=np.zeros_like(s), where=largest > 0)
+
+    def statistic(of: Float64) -> Float64:
+        total = np.abs(of).sum((-2, -1))
+        return np.divide(np.abs(of.sum(-2)).sum(-1), total, out=np.zeros_like(total), where=total > 0)
+
+    observed = statistic(s[None])[0]
+    null = statistic(np.stack([stream.permuted(s, axis=1) for _ in range(permutations)]))
+    p = (1 + (null >= observed - 1e-9).sum()) / (1 + permutations)
+    return [{"metric": "aligned", "value": observed, "null": null.mean(), "sd": null.std(ddof=1), "p": p}]
+
+
+def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) -> pd.DataFrame:
+    """The study's metrics: a row a seed, part, variant and weight (`level` run), and its mean over the parts (`mean`).
+
+    found: the rows of structure.parquet; every metric there becomes a column, with `_z`, (value - null) / sd, and `_p`
+    behind it where it has a null. training: of training.parquet; the last training means are `train_accuracy`,
+    `train_mse`, ..., the test split's `test_accuracy`, `test_mse`. With a reference, a variant, `{metric}_gain` is the
+    metric minus that of the same seed and part under it. `runs`: the runs behind the row; `rank`: the place of the
+    run's weight among those of its variant, from 0. Raises InputError where the reference has more than one weight.
+    """
+    keys = ["seed", "part", "variant", "weight"]
+    last = training[training["iteration"] == training.groupby([*keys, "split", "metric"])["iteration"].transform("max")]
+    last = last.assign(metric=last["split"] + "_" + last["metric"])
+    parts = [last.pivot_table(index=keys, columns="metric", values="value", sort=True)]
+    if len(found):
+        parts.append(found.pivot_table(index=keys, columns="metric", values="value", sort=True, dropna=False))
+        tested = found[found["p"].notna()]
+        if len(tested):
+            z = np.where(tested["sd"] > 0, (tested["value"] - tested["null"]) / tested["sd"].where(tested["sd"] > 0), 0)
+            for suffix, column in (("_z", "z"), ("_p", "p")):
+                wide = tested.assign(z=z).pivot_table(index=keys, columns="metric", values=column, sort=True)
+                parts.append(wide.add_suffix(suffix))
+    table = pd.concat(parts, axis=1).dropna(how="all").reset_index()
+    measured = [column for column in table if column not in keys and not column.endswith(("_z", "_p"))]
+    if reference is not None:
+        base = table[table["variant"] == reference]
+        if base.duplicated(["seed", "part"]).any():
+            raise InputError(f"metrics: the reference {reference} has more than one weight, it takes one")
+        against = table[["seed", "part"]].merge(base[["seed", "part", *measured]], on=["seed", "part"], how="left")
+        gains = (table[measured] - against[measured]).add_suffix("_gain")
+        table = pd.concat([table, gains], axis=1)
+    numbers = [column for column in table if column not in keys]
+    table["rank"] = table.groupby(["seed", "part", "variant"])["weight"].rank(method="dense") - 1
+    mean = table.groupby(["seed", "variant", "weight"], sort=True)[[*numbers, "rank"]].mean().reset_index()
+    counts = table.groupby(["seed", "variant", "weight"], sort=True).size().to_numpy()
+    table = table.assign(level="run", runs=1)
+    both = pd.concat([table, mean.assign(level="mean", part="all", runs=counts)], ignore_index=True)
+    order = [*KEYS, "rank", "runs", *sorted(numbers)]
+    both = both[order].sort_values(["level", "part", "variant", "weight", "seed"], kind="stable", ignore_index=True)
+    text = {name: "str" for name in ("level", "part", "variant")}
+    return both.astype(text | {"seed": "int64", "runs": "float64"} | {name: "float64" for name in ("weight", *numbers)})
+
+
+def slopes(images: npt.ArrayLike, steps: Sequence[float]) -> Float64:
+    """Slope of the images' ink, their mean pixel, over the steps: [...], from images [..., steps, pixels]."""
+    ink = np.asarray(images, np.float64).mean(-1)
+    centred = np.asarray(steps, np.float64) - np.mean(steps)
+    found: Float64 = (ink @ centred) / (centred @ centred)
+    return found
+
+
+def _row(name: str, test: structure.PermutationTest) -> Row:
+    values = {"value": test.observed, "null": test.mean, "sd": test.sd, "p": test.p}
+    return {"metric": name} | {key: float(value) for key, value in values.items()}
