@@ -207,8 +207,8 @@ def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) 
 
     found: the rows of structure.parquet; every metric there becomes a column, with `_z`, (value - null) / sd, and `_p`
     behind it where it has a null. training: of training.parquet; the last training means are `train_accuracy`,
-    `train_mse`, ..., the test split's `test_accuracy`, `test_mse`. With a reference, a variant, `{metric}_gain` is the
-    metric minus that of the same seed and part under it. `runs`: the runs behind the row; `rank`: the place of the
+    `train_mse`, ..., the test split's `test_accuracy`, `test_reconstruction`. With a reference, a variant, `{metric}_gain` is the
+    metric (not those of training) minus that of the same seed and part under it. `runs`: the runs behind the row; `rank`: the place of the
     run's weight among those of its variant, from 0. Raises InputError where the reference has more than one weight.
     """
     keys = ["seed", "part", "variant", "weight"]
@@ -224,15 +224,16 @@ def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) 
                 wide = tested.assign(z=z).pivot_table(index=keys, columns="metric", values=column, sort=True)
                 parts.append(wide.add_suffix(suffix))
     table = pd.concat(parts, axis=1).dropna(how="all").reset_index()
-    measured = [column for column in table if column not in keys and not column.endswith(("_z", "_p"))]
+    measured = [column for column in map(str, table) if column not in keys and not column.endswith(("_z", "_p"))]
     if reference is not None:
         base = table[table["variant"] == reference]
         if base.duplicated(["seed", "part"]).any():
             raise InputError(f"metrics: the reference {reference} has more than one weight, it takes one")
         against = table[["seed", "part"]].merge(base[["seed", "part", *measured]], on=["seed", "part"], how="left")
-        gains = (table[measured] - against[measured]).add_suffix("_gain")
+        compared = [column for column in measured if not column.startswith("train_")]
+        gains = (table[compared] - against[compared]).add_suffix("_gain")
         table = pd.concat([table, gains], axis=1)
-    numbers = [column for column in table if column not in keys]
+    numbers = [column for column in map(str, table) if column not in keys]
     table["rank"] = table.groupby(["seed", "part", "variant"])["weight"].rank(method="dense") - 1
     mean = table.groupby(["seed", "variant", "weight"], sort=True)[[*numbers, "rank"]].mean().reset_index()
     counts = table.groupby(["seed", "variant", "weight"], sort=True).size().to_numpy()
@@ -240,8 +241,8 @@ def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) 
     both = pd.concat([table, mean.assign(level="mean", part="all", runs=counts)], ignore_index=True)
     order = [*KEYS, "rank", "runs", *sorted(numbers)]
     both = both[order].sort_values(["level", "part", "variant", "weight", "seed"], kind="stable", ignore_index=True)
-    text = {name: "str" for name in ("level", "part", "variant")}
-    return both.astype(text | {"seed": "int64", "runs": "float64"} | {name: "float64" for name in ("weight", *numbers)})
+    types = dict.fromkeys(("level", "part", "variant"), "str") | dict.fromkeys(("weight", "runs", *numbers), "float64")
+    return both.astype(types | {"seed": "int64"})
 
 
 def slopes(images: npt.ArrayLike, steps: Sequence[float]) -> Float64:

@@ -273,7 +273,7 @@ def train_classifiers(
             if isinstance(module, _Dropout):
                 module.generator = torch_generator(seed, "dropout")
         network.to(memory_format=torch.channels_last)
-        run = _Run(network, layer, prepared, form, factors, _images(x[:1], scale))
+        run = _Run(network, layer, prepared, form, factors, images(x[:1], scale))
         steps = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
         generator = torch_generator(seed, "order")
         with run.watching():
@@ -281,7 +281,7 @@ def train_classifiers(
                 if i % batches == 0:
                     order = torch.randperm(len(x), generator=generator)
                 part = order[i % batches * batch :][:batch]
-                loss, metrics = run.measure(_images(x[part], scale), y[part])
+                loss, metrics = run.measure(images(x[part], scale), y[part])
                 if not math.isfinite(loss.item()):
                     raise InputError(
                         f"training: the loss is no longer finite in iteration {i + 1:,} (seed {seed}); it takes a "
@@ -308,7 +308,7 @@ def accuracy(network: Any, x: Tensor, y: Tensor, scale: float, size: int = 1000)
     network.eval()
     with torch.no_grad():
         right = [
-            (network(_images(part, scale)).argmax(1) == truth).sum().item()
+            (network(images(part, scale)).argmax(1) == truth).sum().item()
             for part, truth in zip(x.split(size), y.split(size), strict=True)
         ]
     network.train(training)
@@ -385,6 +385,6 @@ def _squash(capsules: Tensor) -> Tensor:
     return capsules * torch.sqrt(squares + 1e-9) / (1 + squares)
 
 
-def _images(x: Tensor, scale: float) -> Tensor:
+def images(x: Tensor, scale: float) -> Tensor:
     """Images [n, 1, height, width] in [0, 1], channels last, as convolutions run fastest."""
     return (x / scale).unsqueeze(1).to(memory_format=torch.channels_last)

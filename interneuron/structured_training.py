@@ -163,7 +163,7 @@ def train_autoencoders(
     each averaged over the batch: the mean squared error over the features too, P the graph's penalty on the embedding z
     (`interneuron.regularization.penalty`), the sums over its nodes. With a `kl` weight the network is variational: z is
     the mean, a draw is decoded, and KL is that of the draws' distribution from N(0, I) in nats, summed over the nodes
-    (a beta-VAE). Every seed has its own initialisation, order of the samples (an epoch's incomplete last batch is
+    (a beta-VAE); log variances begin at 0. Every seed has its own initialisation, order of the samples (an epoch's incomplete last batch is
     dropped), noise and buffers, from generators derived from its number alone: company changes its numbers by rounding
     at most. Source: Tong et al., Algorithm 1 and appendix; code, `main.py`.
 
@@ -205,6 +205,9 @@ def train_autoencoders(
     networks = [_built({**arguments, "variational": "kl" in factors}) for _ in seeds]
     for seed, one in zip(seeds, networks, strict=True):
         initialise(one, torch_generator(seed, "initialisation"))
+        if one.spread is not None:
+            # exp of a random log variance of large inputs would overflow.
+            nn.init.zeros_(one.spread.weight)
     run = _Run(_stacked(networks), seeds, fixed)
     steps = torch.optim.Adam(run.network.parameters(), lr=learning_rate, fused=True)
     sampler = _Sampler(x, seeds, batch, nodes)

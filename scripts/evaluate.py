@@ -173,7 +173,17 @@ def regions(job):
         )
 
 
-KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions})
+def gsr(job):
+    """Metrics of a study of graph spectral regularization: how well networks do, and how structured a layer is."""
+    from interneuron import gsr_metrics, io
+
+    structure, training = io.load_table(job.input.structure), io.load_table(job.input.training)
+    metrics = gsr_metrics.metrics(structure, training, job.params.settings["reference"])
+    io.save_table(job.output[0], metrics)
+    log.info(f"{(metrics['level'] == 'run').sum()} networks of {metrics['seed'].nunique()} seeds")
+
+
+KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions, "gsr": gsr})
 
 
 def main(job):

@@ -74,7 +74,7 @@ def autoencoders(data, settings, runs, seeds):
                 x,
                 seeds,
                 weights={name: value for name, value in weights.items() if value},
-                graph=graph if weights["gsr"] or learned else None,
+                graph=graph,
                 hidden=settings["arguments"]["hidden"],
                 nodes=settings["arguments"]["nodes"],
                 rectified=settings["arguments"]["rectified"],
@@ -97,7 +97,7 @@ def autoencoders(data, settings, runs, seeds):
             done += 1
             errors = [row["value"] for row in rows if row["metric"] == "reconstruction" and row["split"] == "test"]
             log.info(f"{name}, {run['variant']} {weight_of(weights):g}: mean squared error {np.median(errors):.4g}")
-            yield tensors, {"part": name, "variant": run["variant"], "arguments": arguments, "weights": weights}, rows
+            yield tensors, {"part": name, **run, "arguments": arguments}, rows
 
 
 def classifiers(data, settings, runs, seeds):
@@ -130,11 +130,7 @@ def classifiers(data, settings, runs, seeds):
         )
         found = [row["value"] for row in rows if row["split"] == "test"]
         log.info(f"{run['variant']} {weight_of(run['weights']):g}: {np.median(found):.2%} of the test images right")
-        yield (
-            weights,
-            {"part": "all", "variant": run["variant"], "arguments": arguments, "weights": run["weights"]},
-            rows,
-        )
+        yield weights, {"part": "all", **run, "arguments": arguments}, rows
 
 
 TRAINERS = Registry(

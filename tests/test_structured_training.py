@@ -45,6 +45,8 @@ def same(one, other, **tolerance):
 def initial(seed, **arguments):
     network = Autoencoder(**NETWORK, **arguments)
     initialise(network, torch_generator(seed, "initialisation"))
+    if network.spread is not None:
+        torch.nn.init.zeros_(network.spread.weight)
     return network
 
 

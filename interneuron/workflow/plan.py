@@ -238,6 +238,12 @@ class Plan:
 
         return settings
 
+    def structure(self, wildcards: Any) -> dict[str, Any]:
+        """Params of the step `structure`: its section, and the parts of the data that the model was trained on."""
+        settings = self.step("structure")(wildcards)
+        parts = getattr(self._model_of(wildcards.study), "parts", [])
+        return settings | {"parts": [part.model_dump(mode="json") for part in parts]}
+
     def _study_files(self, study: str, step: str) -> list[str]:
         suffix = SUFFIX.get(step, "parquet")
         return [f"results/studies/{study}/{block}/{step}.{suffix}" for block in self.blocks(self._model_of(study))]

@@ -1,0 +1,69 @@
+"""Networks with a penalty that gives a layer's neurons a shape: their training, and what structure there is."""
+
+
+rule choose:
+    """Choose the weights of a model's penalties by their accuracy on training samples held out."""
+    input:
+        data=PLAN.training_data,
+    output:
+        "results/models/{model}/choice.parquet",
+    log:
+        "logs/choose/{model}.log",
+    benchmark:
+        "logs/choose/{model}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.chosen()),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(2000),
+        runtime=PLAN.runtime(120),
+    params:
+        settings=PLAN.choose,
+    script:
+        "../scripts/choose.py"
+
+
+rule regularise:
+    """Train networks with penalties on one layer: all seeds of a block, variants, weights, and parts of the data."""
+    input:
+        data=PLAN.training_data,
+        choice=PLAN.choice,
+    output:
+        weights="results/models/{model}/{block}/weights.safetensors",
+        training="results/models/{model}/{block}/training.parquet",
+    log:
+        "logs/regularise/{model}/{block}.log",
+    benchmark:
+        "logs/regularise/{model}/{block}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("regularise")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(2000),
+        runtime=PLAN.runtime(180),
+    params:
+        settings=PLAN.regularise,
+    script:
+        "../scripts/regularise.py"
+
+
+rule structure:
+    """Whether the regularised layer follows its graph, beside the same nodes in random order."""
+    input:
+        weights=PLAN.weights,
+        data=PLAN.data,
+    output:
+        structure="results/studies/{study}/{block}/structure.parquet",
+        layers="results/studies/{study}/{block}/layers.safetensors",
+    log:
+        "logs/structure/{study}/{block}.log",
+    benchmark:
+        "logs/structure/{study}/{block}.benchmark.jsonl"
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(2000),
+        runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.structure,
+    script:
+        "../scripts/structure.py"
