@@ -203,13 +203,15 @@ def alignment(slopes: npt.ArrayLike, permutations: int, stream: np.random.Genera
 
 
 def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) -> pd.DataFrame:
-    """The study's metrics: a row a seed, part, variant and weight (`level` run), and its mean over the parts (`mean`).
+    """The study's metrics: a row a seed, part, variant and weight (`level` run), their means over the parts (`mean`),
+    and a row a seed and variant with three weights or more (`curve`, see `curves`).
 
     found: the rows of structure.parquet; every metric there becomes a column, with `_z`, (value - null) / sd, and `_p`
     behind it where it has a null. training: of training.parquet; the last training means are `train_accuracy`,
-    `train_mse`, ..., the test split's `test_accuracy`, `test_reconstruction`. With a reference, a variant, `{metric}_gain` is the
-    metric (not those of training) minus that of the same seed and part under it. `runs`: the runs behind the row; `rank`: the place of the
-    run's weight among those of its variant, from 0. Raises InputError where the reference has more than one weight.
+    `train_mse`, ..., the test split's `test_accuracy`, `test_reconstruction`. With a reference, a variant,
+    `{metric}_gain` is the metric (not those of training) minus that of the same seed and part under it. `runs`: the
+    runs behind the row; `rank`: the place of the run's weight among those of its variant, from 0. Raises InputError
+    where the reference has more than one weight.
     """
     keys = ["seed", "part", "variant", "weight"]
     last = training[training["iteration"] == training.groupby([*keys, "split", "metric"])["iteration"].transform("max")]
@@ -237,12 +239,40 @@ def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) 
     table["rank"] = table.groupby(["seed", "part", "variant"])["weight"].rank(method="dense") - 1
     mean = table.groupby(["seed", "variant", "weight"], sort=True)[[*numbers, "rank"]].mean().reset_index()
     counts = table.groupby(["seed", "variant", "weight"], sort=True).size().to_numpy()
-    table = table.assign(level="run", runs=1)
-    both = pd.concat([table, mean.assign(level="mean", part="all", runs=counts)], ignore_index=True)
-    order = [*KEYS, "rank", "runs", *sorted(numbers)]
-    both = both[order].sort_values(["level", "part", "variant", "weight", "seed"], kind="stable", ignore_index=True)
+    mean = mean.assign(level="mean", part="all", runs=counts)
+    curve = curves(mean).assign(level="curve", part="all")
+    numbers += [column for column in ("rises", "midway", "midway_apart") if column in curve]
+    both = pd.concat([table.assign(level="run", runs=1), mean, curve], ignore_index=True)
+    both = both[[*KEYS, "rank", "runs", *sorted(numbers)]]
+    both = both.sort_values(["level", "part", "variant", "weight", "seed"], kind="stable", ignore_index=True)
     types = dict.fromkeys(("level", "part", "variant"), "str") | dict.fromkeys(("weight", "runs", *numbers), "float64")
     return both.astype(types | {"seed": "int64"})
+
+
+def curves(mean: pd.DataFrame, against: str = "l2") -> pd.DataFrame:
+    """How the reconstruction suffers from a penalty's weight: a row a seed and variant with three weights or more.
+
+    `rises`: Spearman's correlation of the weight and `test_reconstruction`; `midway`: decimal logarithm of the weight
+    at which the error passes midway between its least and its largest (interpolated); `midway_apart`: that minus the
+    variant `against`'s. mean: the metrics' rows of level `mean`. Without the column or such variants: no rows.
+    """
+    rows = []
+    if "test_reconstruction" in mean:
+        for (seed, variant), of in mean.groupby(["seed", "variant"], sort=True):
+            of = of[of["weight"] > 0].sort_values("weight")
+            if len(of) < 3 or of["test_reconstruction"].isna().any():
+                continue
+            weights, errors = np.log10(of["weight"].to_numpy()), of["test_reconstruction"].to_numpy()
+            half = (errors.min() + errors.max()) / 2
+            at = int(np.argmax(errors >= half))
+            midway = weights[at]
+            if at:
+                midway -= (errors[at] - half) / (errors[at] - errors[at - 1]) * (weights[at] - weights[at - 1])
+            rises = structure.agreement(weights, errors).spearman if np.ptp(errors) else np.nan
+            rows.append({"seed": seed, "variant": variant, "rises": rises, "midway": midway})
+    table = pd.DataFrame(rows, columns=["seed", "variant", "rises", "midway"])
+    base = table[table["variant"] == against].set_index("seed")["midway"]
+    return table.assign(midway_apart=table["midway"] - table["seed"].map(base)) if len(table) else table
 
 
 def slopes(images: npt.ArrayLike, steps: Sequence[float]) -> Float64:

@@ -163,9 +163,9 @@ def train_autoencoders(
     each averaged over the batch: the mean squared error over the features too, P the graph's penalty on the embedding z
     (`interneuron.regularization.penalty`), the sums over its nodes. With a `kl` weight the network is variational: z is
     the mean, a draw is decoded, and KL is that of the draws' distribution from N(0, I) in nats, summed over the nodes
-    (a beta-VAE); log variances begin at 0. Every seed has its own initialisation, order of the samples (an epoch's incomplete last batch is
-    dropped), noise and buffers, from generators derived from its number alone: company changes its numbers by rounding
-    at most. Source: Tong et al., Algorithm 1 and appendix; code, `main.py`.
+    (a beta-VAE); log variances begin at 0. Every seed has its own initialisation, order of the samples (an epoch's
+    incomplete last batch is dropped), noise and buffers, from generators derived from its number alone: company changes
+    its numbers by rounding at most. Source: Tong et al., Algorithm 1 and appendix; code, `main.py`.
 
     Args:
         x: samples, float32 [samples, features], or [seeds, samples, features] where each seed has its own.
