@@ -19,6 +19,7 @@ _ROOMS = (
     "data_gsr",
     "evaluate",
     "gsr_metrics",
+    "gsr_plots",
     "images",
     "io",
     "lattices",

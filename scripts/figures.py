@@ -294,6 +294,49 @@ def borders(study: Study) -> Any:
     return interneuron.plots.borders(quantiles, study.table("regions"))
 
 
+def layers_of(study: Study) -> Any:
+    """Arrays and description of the first block's layers."""
+    from interneuron import io
+
+    return io.load_tensors(study.inputs.layers[0]), io.metadata(study.inputs.layers[0])
+
+
+def class_maps(study: Study) -> Any:
+    return interneuron.gsr_plots.class_maps(*layers_of(study))
+
+
+def variants(study: Study) -> Any:
+    return interneuron.gsr_plots.variants(study.table("metrics"))
+
+
+def modules(study: Study) -> Any:
+    return interneuron.gsr_plots.modules(study.table("metrics"))
+
+
+def components(study: Study) -> Any:
+    return interneuron.gsr_plots.components(*layers_of(study))
+
+
+def pseudotime(study: Study) -> Any:
+    return interneuron.gsr_plots.pseudotime(*layers_of(study))
+
+
+def ring(study: Study) -> Any:
+    return interneuron.gsr_plots.ring(*layers_of(study), study.table("metrics"))
+
+
+def reconstruction(study: Study) -> Any:
+    return interneuron.gsr_plots.reconstruction(study.table("metrics"))
+
+
+def supernodes(study: Study) -> Any:
+    return interneuron.gsr_plots.supernodes(*layers_of(study))
+
+
+def alignment(study: Study) -> Any:
+    return interneuron.gsr_plots.alignment(*layers_of(study))
+
+
 # What draws each picture.
 FIGURES = Registry(
     "figure",
@@ -314,6 +357,15 @@ FIGURES = Registry(
         "importance.png": importance,
         "merging.png": merging,
         "borders.png": borders,
+        "class-maps.png": class_maps,
+        "variants.png": variants,
+        "modules.png": modules,
+        "components.png": components,
+        "pseudotime.png": pseudotime,
+        "ring.png": ring,
+        "reconstruction.png": reconstruction,
+        "supernodes.png": supernodes,
+        "alignment.png": alignment,
     },
 )
 
