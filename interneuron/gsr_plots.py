@@ -1,6 +1,7 @@
 """Figures of graph spectral regularization: tables and arrays in, a matplotlib `Figure` out, in the style of `plots`.
 
-`tensors` and `about` are those of layers.safetensors: arrays by `run{number}.{name}` of one seed, and what its runs are.
+`tensors` and `about` are those of layers.safetensors: arrays by `run{number}.{name}` of one seed, and what the runs
+are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from interneuron import plots
 from interneuron.errors import InputError
