@@ -16,6 +16,7 @@ _ROOMS = (
     "clustering",
     "data",
     "evaluate",
+    "graphs",
     "images",
     "io",
     "lesion",
