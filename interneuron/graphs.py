@@ -410,7 +410,7 @@ def _nearest(x: Float32, rows: Int32, candidates: Int32, k: int) -> tuple[Int32,
 def _square(a: Float32, b: Float32) -> float:
     total = 0.0
     for j in range(len(a)):
-        difference = np.float64(a[j] - b[j])
+        difference = np.float64(a[j]) - np.float64(b[j])
         total += difference * difference
     return total
 
