@@ -18,6 +18,7 @@ _ROOMS = (
     "evaluate",
     "graphs",
     "images",
+    "influence",
     "io",
     "lesion",
     "nets",
