@@ -180,7 +180,7 @@ def checked(w: sparse.sparray | sparse.spmatrix | npt.ArrayLike, symmetric: bool
         if least == 0:
             graph = graph.copy()
             graph.eliminate_zeros()
-    if symmetric and not _symmetric(graph):
+    if symmetric and not _symmetric(graph.indptr, graph.indices, graph.data):
         raise InputError(
             "weights are not symmetric, and this needs a symmetric graph: make it one with graphs.symmetrise"
         )
@@ -204,6 +204,15 @@ def degrees(w: sparse.csr_array) -> Float64:
     """Weighted degrees d [n]: d_i = sum_j W_ij, a self-loop counted once."""
     graph = checked(w)
     return np.asarray(graph.sum(axis=1, dtype=np.float64))
+
+
+def link_counts(w: sparse.csr_array) -> npt.NDArray[np.int64]:
+    """Number of links of each node, whatever their weights and directions, a self-loop counted twice: int64 [n].
+
+    A link that goes both ways counts once: the degrees of networkx's `Graph`.
+    """
+    graph = checked(w)
+    return _link_counts(graph.indptr, graph.indices)
 
 
 def normalise(w: sparse.csr_array, kind: str = "symmetric") -> sparse.csr_array:
@@ -424,12 +433,32 @@ def _scale(indptr: Int32, indices: Int32, weights: Float32, scale: Float64, both
             out[entry] = weights[entry] * factor
 
 
-def _symmetric(graph: sparse.csr_array) -> bool:
-    other = graph.T.tocsr()
-    if not (np.array_equal(graph.indptr, other.indptr) and np.array_equal(graph.indices, other.indices)):
-        return False
-    for start in range(0, graph.nnz, _BLOCK):
-        part = slice(start, start + _BLOCK)
-        if not np.allclose(graph.data[part], other.data[part], rtol=1e-5, atol=0):
-            return False
+@njit(cache=True, nogil=True)
+def _symmetric(indptr: Int32, indices: Int32, weights: Float32) -> bool:
+    """Whether every entry has its mirror image. Rows come in order, so each row's entries are called for in order."""
+    place = indptr[:-1].copy()
+    for i in range(len(place)):
+        for entry in range(indptr[i], indptr[i + 1]):
+            j = indices[entry]
+            mirror = place[j]
+            if mirror == indptr[j + 1] or indices[mirror] != i:
+                return False
+            if abs(weights[mirror] - weights[entry]) > 1e-5 * weights[entry]:
+                return False
+            place[j] += 1
     return True
+
+
+@njit(cache=True, nogil=True)
+def _link_counts(indptr: Int32, indices: Int32) -> npt.NDArray[np.int64]:
+    place = indptr[:-1].copy()
+    counts = np.zeros(len(place), np.int64)
+    for i in range(len(place)):
+        for entry in range(indptr[i], indptr[i + 1]):
+            j = indices[entry]
+            while place[j] < indptr[j + 1] and indices[place[j]] < i:
+                place[j] += 1
+            counts[i] += 1
+            if i == j or place[j] == indptr[j + 1] or indices[place[j]] != i:
+                counts[j] += 1
+    return counts

@@ -73,10 +73,9 @@ def as_published(w: sparse.csr_array, f: npt.ArrayLike, p: int = 1) -> npt.NDArr
     graph = graphs.checked(w).astype(np.float64, copy=False)
     signal = _signal(f, graph)
     _hops(p)
-    links = sparse.csr_array((np.ones(graph.nnz), graph.indices, graph.indptr), graph.shape)
-    count = graphs.degrees(links.maximum(links.T)) + links.diagonal()
-    scale = sparse.diags_array(1 / np.sqrt(np.where(count, count, 1)))
-    step = power = sparse.csr_array(scale @ graph @ scale)
+    scale = 1 / np.sqrt(np.maximum(graphs.link_counts(graph), 1))
+    data = graph.data * np.repeat(scale, np.diff(graph.indptr)) * scale[graph.indices]
+    step = power = sparse.csr_array((data, graph.indices, graph.indptr), graph.shape)
     for _ in range(p - 1):
         power = power @ step
     # Every stored entry is a sum of products of positive weights.

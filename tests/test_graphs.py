@@ -293,6 +293,23 @@ def test_symmetrise():
 # graph shifts
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10**6), st.integers(1, 9), st.booleans())
+def test_counts_of_links_and_symmetry(seed, n, made_symmetric):
+    stream = np.random.default_rng(seed)
+    weights = stream.integers(1, 3, (n, n)) * (stream.random((n, n)) < 0.4)
+    if made_symmetric:
+        weights = np.maximum(weights, weights.T)
+    graph = sparse.csr_array(weights.astype(np.float32))
+    want = nx.from_scipy_sparse_array(graph).degree()
+    assert graphs.link_counts(graph).tolist() == [count for _, count in sorted(want)]
+    if (weights == weights.T).all():
+        assert graphs.checked(graph, symmetric=True) is graph
+    else:
+        with pytest.raises(InputError, match="not symmetric"):
+            graphs.checked(graph, symmetric=True)
+
+
 def test_normalisations_are_networkxs():
     graph = nx.gnp_random_graph(40, 0.2, seed=1)
     for a, b in graph.edges:
