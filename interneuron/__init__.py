@@ -10,6 +10,8 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "attacks",
+    "baselines",
     "capture",
     "causal",
     "claims",
@@ -20,9 +22,12 @@ _ROOMS = (
     "images",
     "influence",
     "io",
+    "kernels",
     "lesion",
     "nets",
     "plots",
+    "saliency",
+    "signals",
     "similarity",
     "training",
 )
