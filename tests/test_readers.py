@@ -286,11 +286,11 @@ def test_planetoid_with_broken_matrices_and_files(folder):
         content = b"cscipy.sparse.csr\ncsr_matrix\n)\x81}("
         content += b"".join(text(name) + array(part) for name, part in items.items())
         content += text("_shape") + b"(" + number(9) + number(7) + b"tub"
-        with pytest.raises(InputError, match="ind.small.x is no CSR matrix"):
+        with pytest.raises(InputError, match=r"ind\.small\.x is no CSR matrix"):
             data.read_planetoid(folder(planetoid(x=content)), "small")
     whole = planetoid()
     for cut in (0, 1, 2, 60, len(whole["allx"]) // 2, len(whole["allx"]) - 1):
-        with pytest.raises(InputError, match="ind.small.allx is not a whole pickle"):
+        with pytest.raises(InputError, match=r"ind\.small\.allx is not a whole pickle"):
             data.read_planetoid(folder(whole | {"allx": whole["allx"][:cut]}), "small")
     path = folder(whole)
     (path / "ind.small.ty").unlink()
@@ -369,7 +369,7 @@ def test_photos_that_are_none(write, tmp_path):
     for content in (jpeg[: len(jpeg) // 2], jpeg[:10], b"", b"no image"):
         with pytest.raises(InputError, match="photo is not a whole image that Pillow reads"):
             data.read_photo(write(content, "photo"), 20)
-        with pytest.raises(InputError, match="a/1.jpg: a photo is not a whole image"):
+        with pytest.raises(InputError, match=r"a/1\.jpg: a photo is not a whole image"):
             data.read_photos(write(archive({"a/1.jpg": content}), "tar"), 20, 20)
     with pytest.raises(InputError, match="there is no file"):
         data.read_photo(tmp_path / "absent", 20)
