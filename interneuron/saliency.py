@@ -63,10 +63,12 @@ def superpixels(image: npt.ArrayLike, counts: Sequence[int], compactness: float 
     h, w = pixels.shape[:2]
     if not len(counts) or not all(2 <= count <= h * w for count in counts):
         raise InputError(f"{list(counts)} superpixels asked of an image of {h} x {w} pixels; it takes 2 to {h * w}")
+    # Grey as colour, so that it is compared on the same scale.
+    colour = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
     labels, sizes, segmentation = [], [], []
     first = 0
     for number, count in enumerate(counts):
-        found = slic(pixels, count, compactness, start_label=0, channel_axis=-1 if pixels.ndim == 3 else None)
+        found = slic(colour, count, compactness, start_label=0, channel_axis=-1)
         _, index, size = np.unique(found, return_inverse=True, return_counts=True)
         if len(size) < 2:
             raise InputError(f"an image of {h} x {w} pixels is too small for {count} superpixels: SLIC finds one")

@@ -94,7 +94,7 @@ def test_enron_comes_back_in_order(write, mode):
     assert texts[2] == "Subject: buy\nbuy now ! café"
     assert data.vocabulary(texts, 4) == ["gas", "buy", "now", "café"]
     np.testing.assert_array_equal(
-        data.word_counts(texts, ["gas", "buy", "now"]), np.array([[1, 0, 0], [1, 0, 1], [0, 1, 1]])
+        data.word_counts(texts, ["gas", "buy", "now"]), np.array([[1, 0, 0], [2, 0, 1], [0, 2, 1]])
     )
 
 
