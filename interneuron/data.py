@@ -7,20 +7,27 @@ import csv
 import gzip
 import io
 import math
+import pickle
 import re
 import struct
+import tarfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
+from scipy import sparse
 
 from interneuron.errors import InputError
 from interneuron.io.files import Pathlike
 
 _UNSIGNED_BYTES = 0x08
 _DIGIT_PIXELS, _DIGIT_LEVELS, _DIGITS = 64, 16, 10
+_USPS_SIDE = 16
+_VALIDATION = 500
 
 
 def read_idx_images(path: Pathlike) -> np.ndarray:
@@ -62,6 +69,229 @@ def read_digits(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
     y = y.astype(np.int64)
     check_classes(x, y, _DIGITS, path)
     return x.reshape(-1, 8, 8).astype(np.uint8), y
+
+
+def read_usps(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
+    """Images and digits of `zip.train` or `zip.test`, plain or gzipped, in their order.
+
+    Format: a line an image, the digit and 16 x 16 grey values of -1 (background) to 1, between spaces (LeCun et al.
+    1990; Hastie, Tibshirani and Friedman, The Elements of Statistical Learning).
+
+    Returns x float32 [n, 16, 16] and y int64 [n]. Raises `InputError` for a file that is anything else.
+    """
+    with _reading(path) as file:
+        try:
+            table = np.loadtxt(io.StringIO(file.read().decode("ascii") or "0"), ndmin=2)
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise InputError(f"{path} is not a whole table of numbers between spaces ({error})") from error
+    if table.shape[1] != _USPS_SIDE**2 + 1 or not len(table):
+        raise InputError(f"{path} has {table.shape[1]} columns; it takes a digit and 256 grey values")
+    y, x = table[:, 0], table[:, 1:]
+    if not (np.isin(y, np.arange(_DIGITS)).all() and (np.abs(x) <= 1).all()):
+        raise InputError(f"{path} has a digit that is not 0 to 9, or a grey value that is not in -1 to 1")
+    return x.reshape(-1, _USPS_SIDE, _USPS_SIDE).astype(np.float32), y.astype(np.int64)
+
+
+def read_enron(path: Pathlike) -> tuple[list[str], np.ndarray, list[str]]:
+    """Mails of an Enron-Spam archive (`enron1.tar.gz`), sorted by name; nothing is unpacked.
+
+    Format: text files in Latin-1 in two folders, `ham` and `spam`, tokens between spaces (Metsis, Androutsopoulos and
+    Paliouras, CEAS 2006); other members are passed over.
+
+    Returns the texts, y int64 [n] (0 ham, 1 spam) and the names (`ham/0001...txt`). Raises `InputError` for a missing
+    or broken archive, and one without mails in both folders.
+    """
+    texts = {}
+    for member, content in _members(path):
+        name = "/".join(member.split("/")[-2:])
+        if name.startswith(("ham/", "spam/")) and name.endswith(".txt"):
+            texts[name] = content.decode("latin-1")
+    names = sorted(texts)
+    y = np.array([name.startswith("spam/") for name in names], np.int64)
+    if not 0 < y.sum() < len(y):
+        raise InputError(f"{path} has {(y == 0).sum()} mails in a folder ham, {y.sum()} in spam; it takes some of both")
+    return [texts[name] for name in names], y, names
+
+
+def vocabulary(texts: Iterable[str], size: int) -> list[str]:
+    """The `size` most frequent words of some texts: tokens of letters, in lower case; of equally frequent, by alphabet.
+
+    Raises `InputError` if there are fewer words.
+    """
+    counts = Counter(word for text in texts for word in _words(text))
+    if not 0 < size <= len(counts):
+        raise InputError(f"{size} words asked of texts with {len(counts)} different ones")
+    return sorted(counts, key=lambda word: (-counts[word], word))[:size]
+
+
+def word_counts(texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
+    """How often each text has each word: float32 [texts, words]."""
+    column = {word: number for number, word in enumerate(words)}
+    counts = np.zeros((len(texts), len(words)), np.float32)
+    for row, text in enumerate(texts):
+        for word, count in Counter(_words(text)).items():
+            if word in column:
+                counts[row, column[word]] = count
+    return counts
+
+
+@dataclass(frozen=True)
+class Citations:
+    """Papers and their citations.
+
+    `x` float32 [papers, words] (CSR), 1 where a paper has a word; `y` int64 [papers], -1 where the class is not known;
+    `links` int64 [links, 2], pairs of papers as they are listed, with any repeats and self-loops (for
+    `interneuron.graphs.from_links`); `train`, `validation` and `test` int64, the papers of a published split, or empty.
+    """
+
+    x: sparse.csr_array
+    y: np.ndarray
+    links: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def read_planetoid(folder: Pathlike, name: str) -> Citations:
+    """A citation graph in the Planetoid format (Yang, Cohen and Salakhutdinov, ICML 2016): `cora` or `citeseer`.
+
+    Format: files `ind.<name>.<part>` in `folder`; pickles of Python 2 for the parts x, y (training papers), allx, ally
+    (all but the test papers, training papers first), tx, ty (test papers) and graph, and the test papers' numbers as
+    text. No pickled code runs: only arrays, CSR matrices, lists and default dicts are made. Papers in the test papers'
+    range that are none of them have no words and no class. The split is that of Kipf and Welling's GCN: the training
+    papers, the 500 after them, and the test papers.
+
+    Raises `InputError` for missing or broken files, a pickle that asks for any other class, and parts that do not fit.
+    """
+    base = Path(folder)
+
+    def part(what: str) -> Any:
+        return _unpickled(base / f"ind.{name}.{what}")
+
+    where = f"{base / f'ind.{name}.*'}"
+    x, rest, test_x = (_csr(part(what), base / f"ind.{name}.{what}") for what in ("x", "allx", "tx"))
+    y, rest_y, test_y = (_one_hot(part(what), base / f"ind.{name}.{what}") for what in ("y", "ally", "ty"))
+    numbers = _numbers(base / f"ind.{name}.test.index")
+    graph = part("graph")
+    if (
+        not x.shape[1] == rest.shape[1] == test_x.shape[1]
+        or (len(y), len(rest_y), len(test_y)) != (x.shape[0], rest.shape[0], test_x.shape[0])
+        or x.shape[0] + _VALIDATION > rest.shape[0]
+    ):
+        raise InputError(f"{where}: features and classes are not of the same papers, or of too few")
+    if len(numbers) != len(test_y) or len(set(numbers)) != len(numbers) or min(numbers, default=-1) != len(rest_y):
+        raise InputError(f"{where}: test.index has not one number for each test paper, from {len(rest_y)} on")
+    n = int(numbers.max()) + 1
+    lists = graph.values() if isinstance(graph, defaultdict) else [None]
+    if not all(type(one) is list for one in lists) or set(graph) != set(range(n)):
+        raise InputError(f"{where}: graph is not one list of neighbours for each of papers 0 to {n - 1}")
+    neighbours = [other for paper in range(n) for other in graph[paper]]
+    if not all(type(other) is int and 0 <= other < n for other in neighbours):
+        raise InputError(f"{where}: graph has a neighbour that is none of papers 0 to {n - 1}")
+    source = np.repeat(np.arange(n), [len(graph[paper]) for paper in range(n)])
+    place = np.full(n, -1)
+    place[: len(rest_y)] = np.arange(len(rest_y))
+    place[numbers] = len(rest_y) + np.arange(len(numbers))
+    # Papers without a place take the last row, which is empty.
+    stacked = sparse.csr_array(sparse.vstack([rest, test_x, sparse.csr_array((1, x.shape[1]), dtype=np.float32)]))
+    return Citations(
+        stacked[place],
+        np.append(np.append(rest_y, test_y), -1)[place],
+        np.column_stack([source, np.array(neighbours, np.int64)]),
+        np.arange(len(y)),
+        np.arange(len(y), len(y) + _VALIDATION),
+        np.sort(numbers),
+    )
+
+
+def read_linqs(content: Pathlike, cites: Pathlike) -> Citations:
+    """A citation graph in the LINQS text format (Sen et al., AI Magazine 29, 2008), papers in the order of `content`.
+
+    Format: `content` has a line a paper: name, 0 or 1 for each word, class, between tabs; `cites` a line a citation:
+    cited paper, citing paper. Classes are numbered by alphabet; links go from the citing to the cited paper; a citation
+    of or by a paper that `content` lacks is left out. There is no published split. Raises `InputError` for anything
+    else.
+    """
+    lines = _lines(content)
+    names, words, classes = [], [], []
+    for number, line in enumerate(lines, 1):
+        name, tab, body = line.partition(b"\t")
+        body, _, label = body.rpartition(b"\t")
+        row = np.frombuffer(body, np.uint8)
+        if not (tab and label and len(row) % 2 and np.isin(row[::2], (48, 49)).all() and (row[1::2] == 9).all()):
+            raise InputError(f"{content}, line {number} is not a name, 0 or 1 for each word, and a class, between tabs")
+        names.append(name)
+        words.append(row[::2] == 49)
+        classes.append(label)
+    if not names or len({len(row) for row in words}) != 1 or len(set(names)) != len(names):
+        raise InputError(f"{content} has no papers, a paper twice, or lines with unlike numbers of words")
+    number_of = {name: number for number, name in enumerate(names)}
+    links = []
+    for number, line in enumerate(_lines(cites), 1):
+        pair = line.split()
+        if len(pair) != 2:
+            raise InputError(f"{cites}, line {number} has {len(pair)} fields; it takes the cited and the citing paper")
+        if pair[0] in number_of and pair[1] in number_of:
+            links.append((number_of[pair[1]], number_of[pair[0]]))
+    none = np.empty(0, np.int64)
+    return Citations(
+        sparse.csr_array(np.array(words, np.float32)),
+        np.unique(np.array(classes), return_inverse=True)[1],
+        np.array(links, np.int64).reshape(-1, 2),
+        none,
+        none,
+        none,
+    )
+
+
+def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np.ndarray:
+    """A photo in RGB, its shorter side brought to `side` pixels (bilinear, antialiased), the middle `crop` squared.
+
+    file: a path, or an image file's bytes. Returns uint8 [height, width, 3], [crop, crop, 3] with a crop. Sizes as
+    torchvision's `Resize` and `CenterCrop` make them. Raises `InputError` for what Pillow does not read to its end, and
+    a crop larger than the side.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not 1 <= (side if crop is None else crop) <= side:
+        raise InputError(f"side is {side} and crop {crop}; a photo takes 1 <= crop <= side")
+    where = "a photo" if isinstance(file, bytes) else file
+    if not isinstance(file, bytes) and not Path(file).is_file():
+        raise InputError(f"there is no file {file}")
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
+            image = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{where} is not a whole image that Pillow reads ({error})") from error
+    w, h = image.size
+    size = (side, int(side * h / w)) if w <= h else (int(side * w / h), side)
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    if crop is not None:
+        left, top = round((size[0] - crop) / 2), round((size[1] - crop) / 2)
+        image = image.crop((left, top, left + crop, top + crop))
+    return np.asarray(image)
+
+
+def read_photos(path: Pathlike, side: int, crop: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """All photos (`.jpg`, `.jpeg`, `.png`) of a tar archive, sorted by name, each as `read_photo` reads it.
+
+    Returns uint8 [n, crop, crop, 3], y int64 [n] and the names. A photo's class is the folder that it lies in (`dogs`
+    in `train/dogs/dog.1.jpg`), classes numbered by alphabet. Raises `InputError` for a missing or broken archive, one
+    without photos, and as `read_photo` does, with the photo's name.
+    """
+    names = sorted(name for name, _ in _members(path) if name.lower().endswith((".jpg", ".jpeg", ".png")))
+    if not names:
+        raise InputError(f"{path} has no photos (.jpg, .jpeg, .png)")
+    row = {name: number for number, name in enumerate(names)}
+    photos = np.empty((len(names), crop, crop, 3), np.uint8)
+    for name, content in _members(path):
+        if name in row:
+            try:
+                photos[row[name]] = read_photo(content, side, crop)
+            except InputError as error:
+                raise InputError(f"{path}: {name}: {error}") from error
+    folders = [name.rpartition("/")[0].rpartition("/")[2] for name in names]
+    return photos, np.unique(folders, return_inverse=True)[1].astype(np.int64), names
 
 
 def check_classes(x: np.ndarray, y: np.ndarray, classes: int, where: object) -> None:
@@ -106,6 +336,32 @@ def random_split(samples: int, test_share: float, generator: np.random.Generator
     if count >= samples:
         raise InputError(f"test_share {test_share} of {samples} samples leaves none to train on")
     return np.isin(np.arange(samples), generator.permutation(samples)[:count])
+
+
+def redraw_split(split: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Another split [n], drawn at random, that has as many samples of every class on each side as `split` [n]."""
+    drawn = np.empty_like(split)
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        drawn[rows] = generator.permutation(split[rows])
+    return drawn
+
+
+def flip_labels(y: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Labels [n] of which the share `share` of each class, rounded, became another class, drawn at random: as y.
+
+    Source: Anirudh et al. (2021), case III: 10 % of both classes. Raises `InputError` for a share outside of 0 to 1,
+    and for labels of one class.
+    """
+    classes = np.unique(y)
+    if not 0 <= share <= 1 or len(classes) < 2:
+        raise InputError(f"flips take a share of 0 to 1 and two classes or more, not {share:g} and {len(classes)}")
+    flipped = np.array(y)
+    for label in classes:
+        rows = generator.permutation(np.flatnonzero(y == label))
+        rows = rows[: round(share * len(rows))]
+        flipped[rows] = generator.choice(classes[classes != label], len(rows))
+    return flipped
 
 
 # generated
@@ -310,3 +566,103 @@ def _reading(path: Pathlike) -> BinaryIO:
         return file
     file.close()
     return cast(BinaryIO, gzip.open(path))
+
+
+def _members(path: Pathlike) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files in a tar, plain or gzipped, in its order."""
+    with _reading(path) as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r|") as archive:
+                for member in archive:
+                    if member.isfile():
+                        content = cast(BinaryIO, archive.extractfile(member)).read()
+                        if len(content) != member.size:
+                            raise InputError(f"{path} ends within {member.name}; fetch it again")
+                        yield member.name.removeprefix("./"), content
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path} is not a whole tar archive ({error}); fetch it again") from error
+
+
+def _lines(path: Pathlike) -> list[bytes]:
+    with _reading(path) as file:
+        try:
+            return file.read().splitlines()
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path} cannot be read to its end ({error}); fetch it again") from error
+
+
+def _numbers(path: Pathlike) -> np.ndarray:
+    try:
+        return np.array([int(line) for line in _lines(path)], np.int64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path} has a line that is no whole number ({error})") from error
+
+
+def _words(text: str) -> Iterator[str]:
+    return (token for token in text.lower().split() if token.isalpha())
+
+
+class _PickledCsr:
+    """Receives the state of a pickled `csr_matrix`."""
+
+
+_PICKLED_ARRAY = object()
+
+
+def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray:
+    if kind is not _PICKLED_ARRAY or shape != (0,):
+        raise pickle.UnpicklingError("an array that is not made empty first")
+    return np.empty(0)
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): _PICKLED_ARRAY,
+    ("numpy", "dtype"): np.dtype,
+    ("scipy.sparse.csr", "csr_matrix"): _PickledCsr,
+    ("collections", "defaultdict"): defaultdict,
+    ("__builtin__", "list"): list,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the classes of arrays, CSR matrices and adjacency lists, and hands out nothing that runs code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _KNOWN:
+            raise InputError(f"asks for {module}.{name}, which is none of the classes that are known to be harmless")
+        return _KNOWN[module, name]
+
+
+def _unpickled(path: Path) -> Any:
+    with _reading(path) as file:
+        try:
+            return _Unpickler(file, encoding="latin1").load()
+        except InputError as error:
+            raise InputError(f"{path} {error}") from error
+        # A broken pickle can fail in any operation.
+        except Exception as error:
+            raise InputError(f"{path} is not a whole pickle ({type(error).__name__}: {error})") from error
+
+
+def _csr(found: Any, path: Path) -> sparse.csr_array:
+    state = vars(found) if isinstance(found, _PickledCsr) else {}
+    try:
+        parts = tuple(np.asarray(state[key]) for key in ("data", "indices", "indptr"))
+        matrix = sparse.csr_array(parts, shape=state["_shape"], dtype=np.float32)
+        matrix.check_format(full_check=True)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path} is no CSR matrix ({type(error).__name__}: {error})") from error
+    return matrix
+
+
+def _one_hot(found: Any, path: Path) -> np.ndarray:
+    """Classes int64 of a one-hot table, -1 for rows of zeros."""
+    table = found if isinstance(found, np.ndarray) else np.empty(0)
+    if (
+        table.ndim != 2
+        or table.dtype.kind not in "iuf"
+        or not (np.isin(table, (0, 1)).all() and (table.sum(1) <= 1).all())
+    ):
+        raise InputError(f"{path} is no table with one 1 in each row")
+    return np.where(table.any(1), table.argmax(1), -1).astype(np.int64)

@@ -1,26 +1,26 @@
 """Networks with a penalty that gives a layer's neurons a shape: their training, and what structure there is."""
 
 
-rule choose:
+rule weigh:
     """Choose the weights of a model's penalties by their accuracy on training samples held out."""
     input:
         data=PLAN.training_data,
     output:
         "results/models/{model}/choice.parquet",
     log:
-        "logs/choose/{model}.log",
+        "logs/weigh/{model}.log",
     benchmark:
-        "logs/choose/{model}.benchmark.jsonl"
+        "logs/weigh/{model}.benchmark.jsonl"
     wildcard_constraints:
-        model=PLAN.one_of(PLAN.chosen()),
+        model=PLAN.one_of(PLAN.weighing()),
     threads: 1
     resources:
         mem_mb=PLAN.memory(2000),
         runtime=PLAN.runtime(120),
     params:
-        settings=PLAN.choose,
+        settings=PLAN.weigh,
     script:
-        "../scripts/choose.py"
+        "../scripts/weigh.py"
 
 
 rule regularise:

@@ -10,6 +10,7 @@ from interneuron.data import (
     read_digits,
     read_idx_images,
     read_idx_labels,
+    read_usps,
     stratified_split,
 )
 from interneuron.data_gsr import read_coil20
@@ -42,17 +43,19 @@ def digits(files, settings):
     return x, y, test.astype(np.uint8), 16
 
 
+def usps(files, settings):
+    (x, y), (x_test, y_test) = (read_usps(files[settings[part]]) for part in ("train", "test"))
+    split = np.repeat(np.array([0, 1], np.uint8), [len(y), len(y_test)])
+    return np.concatenate([x, x_test]), np.concatenate([y, y_test]), split, 1
+
+
 def coil20(files, settings):
     x, y, _ = read_coil20(files[settings["file"]])
-    return (
-        x,
-        y,
-        random_split(len(y), settings["test_share"], generator(settings["seed"], "split")).astype(np.uint8),
-        255,
-    )
+    test = random_split(len(y), settings["test_share"], generator(settings["seed"], "split"))
+    return x, y, test.astype(np.uint8), 255
 
 
-READERS = Registry("reader", {"idx": idx, "digits": digits, "coil20": coil20})
+READERS = Registry("reader", {"idx": idx, "digits": digits, "usps": usps, "coil20": coil20})
 
 
 def main(job):

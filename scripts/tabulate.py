@@ -5,7 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from interneuron import data_gsr, simulate
-from interneuron.data import TITANIC, boolean_table, random_split, read_titanic
+from interneuron.data import (
+    TITANIC,
+    boolean_table,
+    random_split,
+    read_enron,
+    read_titanic,
+    vocabulary,
+    word_counts,
+)
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
@@ -13,26 +21,33 @@ from interneuron.seeds import generator
 from interneuron.workflow.script import log, step
 
 
+def drawn(settings, samples):
+    return random_split(samples, settings["test_share"], generator(settings["seed"], "split"))
+
+
 def boolean(files, settings):
     features, random = settings["features"], generator(settings["seed"], "samples")
     x, y = boolean_table(settings["samples"], features, settings["terms"], random)
-    return x, y, [f"v{number + 1}" for number in range(features)]
+    return x, y, [f"v{number + 1}" for number in range(features)], drawn(settings, len(y))
 
 
 def titanic(files, settings):
-    return *read_titanic(files[settings["file"]]), TITANIC
+    x, y = read_titanic(files[settings["file"]])
+    return x, y, TITANIC, drawn(settings, len(y))
 
 
 def modules(files, settings):
     names = ("modules", "seed", "repeats", "samples", "noise", "scale")
     x, y = simulate.binary_modules(**{name: settings[name] for name in names})
-    return x, y, [f"m{m + 1}.{n + 1}" for m in range(settings["modules"]) for n in range(settings["repeats"])]
+    features = [f"m{m + 1}.{n + 1}" for m in range(settings["modules"]) for n in range(settings["repeats"])]
+    return x, y, features, drawn(settings, len(y))
 
 
 def nested(files, settings):
     names = ("samples", "seed", "groups", "features", "correlation", "jump")
     x, y = simulate.nested_clusters(**{name: settings[name] for name in names})
-    return x, y, [f"g{g + 1}.{n + 1}" for g in range(settings["groups"]) for n in range(settings["features"])]
+    features = [f"g{g + 1}.{n + 1}" for g in range(settings["groups"]) for n in range(settings["features"])]
+    return x, y, features, drawn(settings, len(y))
 
 
 def fcs(files, settings):
@@ -43,17 +58,27 @@ def fcs(files, settings):
     y = np.zeros(len(x), np.int64)
     for bit, (marker, gate) in enumerate(settings["gates"].items()):
         y += (x[:, markers.index(marker)] > gate).astype(np.int64) << bit
-    return x, y, markers
+    return x, y, markers, drawn(settings, len(y))
 
 
-READERS = Registry("reader", {"boolean": boolean, "titanic": titanic, "modules": modules, "nested": nested, "fcs": fcs})
+def enron(files, settings):
+    """The words are chosen by the train mails alone."""
+    texts, y, _ = read_enron(files[settings["file"]])
+    test = drawn(settings, len(y))
+    words = vocabulary((text for text, held in zip(texts, test, strict=True) if not held), settings["words"])
+    return word_counts(texts, words), y, words, test
+
+
+READERS = Registry(
+    "reader",
+    {"boolean": boolean, "titanic": titanic, "enron": enron, "modules": modules, "nested": nested, "fcs": fcs},
+)
 
 
 def main(job):
     settings = job.params.settings
     files = {Path(file).name: file for file in job.input.files}
-    x, y, features = READERS[settings["reader"]](files, settings)
-    test = random_split(len(y), settings["test_share"], generator(settings["seed"], "split"))
+    x, y, features, test = READERS[settings["reader"]](files, settings)
     classes = settings["classes"]
     tensors = {"x": x, "y": y, "split": test.astype(np.uint8)}
     save_tensors(job.output[0], tensors, {"classes": classes, "features": features})

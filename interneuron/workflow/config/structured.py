@@ -244,7 +244,7 @@ class _Classifier(_Regularised):
     batch: Count = Field(default=256, description="Samples in a batch.")
     hold_out: Count | None = Field(
         default=None,
-        description="Training samples held out to choose each variant's weight from its list: step `choose`.",
+        description="Training samples held out to choose each variant's weight from its list: step `weigh`.",
     )
     choice_epochs: Count = Field(default=1, description="Passes over the other samples for that choice.")
 
@@ -367,16 +367,3 @@ def check_structure(structure: Structure, evaluate: Any, model: Any, dataset: An
         if part.classes[1] >= dataset.prepare.classes:
             takes = f"a model whose parts have classes 0 to {dataset.prepare.classes - 1}, not parts.{index}.classes"
             raise RefusedError("model", model.title, takes)
-
-
-GSR_FIGURES = (
-    "alignment.png",
-    "class-maps.png",
-    "components.png",
-    "modules.png",
-    "pseudotime.png",
-    "reconstruction.png",
-    "ring.png",
-    "supernodes.png",
-    "variants.png",
-)

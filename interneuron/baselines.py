@@ -1,0 +1,372 @@
+"""What MARGIN is compared with: MMD-critic, label-error scores, influence functions, centralities, random choice.
+
+Label-error scores are numbers a sample, high where its label is likely wrong.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.special import logsumexp
+
+from interneuron import graphs
+from interneuron.errors import InputError
+from interneuron.influence import high_pass
+from interneuron.kernels import Kernel, checked_labels
+
+# Numbers in a block of distances or gradients.
+_BLOCK = 2**22
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+
+# prototypes and criticisms
+
+
+@dataclass(frozen=True)
+class Critic:
+    """Prototypes and criticisms, in the order in which they were chosen, int64, and the witness function w [n]."""
+
+    prototypes: Int64
+    criticisms: Int64
+    witness: Float64
+
+
+def mmd_critic(
+    x: npt.ArrayLike, prototypes: int, criticisms: int, gamma: float, labels: npt.ArrayLike | None = None
+) -> Critic:
+    """Prototypes and criticisms by MMD-critic (Kim, Khanna and Koyejo, NIPS 2016), greedily, of x [n, d].
+
+    Prototypes S maximise J(S) = 2/(n |S|) sum_{i in [n], j in S} k(x_i, x_j) - 1/|S|^2 sum_{i, j in S} k(x_i, x_j),
+    which is a constant less the squared discrepancy of S and x. With the witness w(x) = 1/n sum_i k(x, x_i) - 1/|S|
+    sum_{j in S} k(x, x_j), criticisms C among the others maximise sum_{l in C} |w(x_l)| + log det K_CC: each adds its
+    |w| and the logarithm of its kernel's variance given those before it. k is the Gaussian kernel of gamma; with labels
+    [n], 0 between unlike ones (the local variant). Ties go to the first sample.
+
+    Time: half of the products of all pairs, then one kernel row a choice; memory: x, and 4 n bytes a criticism.
+    Raises InputError as `interneuron.kernels.Kernel` does, and for numbers of prototypes and criticisms that are not 1
+    or more, 0 or more, and together at most n.
+    """
+    kernel = Kernel(x, gamma, labels)
+    n = len(kernel)
+    if prototypes < 1 or criticisms < 0 or prototypes + criticisms > n:
+        raise InputError(
+            f"{prototypes} prototypes and {criticisms} criticisms asked of {n} samples; it takes 1 or more of the one, "
+            "0 or more of the other, and no more than there are"
+        )
+    mean = kernel.sums() / n
+    free = np.ones(n, bool)
+    near = np.zeros(n)
+    chosen = []
+    for step in range(prototypes):
+        gain = 2 * mean - (2 * near + 1) / (step + 1)
+        chosen.append(int(np.argmax(np.where(free, gain, -np.inf))))
+        free[chosen[-1]] = False
+        near += kernel.block(chosen[-1:])[0]
+    witness = mean - near / prototypes
+    return Critic(np.array(chosen, np.int64), _criticisms(kernel, np.abs(witness), free, criticisms), witness)
+
+
+def criticism_objective(
+    x: npt.ArrayLike,
+    prototypes: npt.ArrayLike,
+    criticisms: npt.ArrayLike,
+    gamma: float,
+    labels: npt.ArrayLike | None = None,
+) -> float:
+    """What MMD-critic's criticisms maximise, sum_{l in C} |w(x_l)| + log det K_CC, with given prototypes."""
+    kernel = Kernel(x, gamma, labels)
+    chosen, others = np.asarray(prototypes), np.asarray(criticisms)
+    witness = kernel.block(others).mean(axis=1, dtype=np.float64) - kernel.block(others, chosen).mean(axis=1)
+    return float(np.abs(witness).sum() + np.linalg.slogdet(kernel.block(others, others).astype(np.float64))[1])
+
+
+def nearest_neighbour_error(
+    x: npt.ArrayLike, labels: npt.ArrayLike, test_x: npt.ArrayLike, test_labels: npt.ArrayLike
+) -> float:
+    """Share of test samples [m, d] whose nearest sample of x [n, d] has another label; of equally near, the first
+    counts.
+
+    Raises InputError for shapes that don't fit.
+    """
+    a, b = np.asarray(x, np.float32), np.asarray(test_x, np.float32)
+    known, wanted = np.asarray(labels), np.asarray(test_labels)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
+        raise InputError(f"samples are {list(a.shape)} and, for the test, {list(b.shape)}; both take [., d], 1 or more")
+    if known.shape != a.shape[:1] or wanted.shape != b.shape[:1]:
+        raise InputError(
+            f"labels are {list(known.shape)} and {list(wanted.shape)} for {len(a):,} and {len(b):,} samples; each "
+            "takes one"
+        )
+    mean = a.mean(axis=0)
+    a, b = a - mean, b - mean
+    half = 0.5 * np.einsum("ij,ij->i", a, a)
+    step = max(1, _BLOCK // len(a))
+    nearest = [np.argmin(half - b[start : start + step] @ a.T, axis=1) for start in range(0, len(b), step)]
+    return float(np.mean(known[np.concatenate(nearest)] != wanted))
+
+
+# wrong labels
+
+
+def knn_loss(w: sparse.csr_array, labels: npt.ArrayLike) -> Float64:
+    """Cross-entropy of each label under its neighbours' votes: -log((v_y + 1) / (sum_c v_c + C)), float64 [n].
+
+    v_c = sum of the weights w_ij of the neighbours j of class c, i left out; C classes. Raises as
+    `interneuron.signals.distrust` does.
+    """
+    graph = graphs.checked(w)
+    y = checked_labels(labels, graph.shape[0])
+    source = np.repeat(np.arange(len(y)), np.diff(graph.indptr))
+    weights = np.where(source == graph.indices, 0, graph.data)
+    like = np.bincount(source, weights * (y[source] == y[graph.indices]), minlength=len(y))
+    return -np.log((like + 1) / (np.bincount(source, weights, minlength=len(y)) + len(np.unique(y))))
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Logistic regression: classes [C], sorted, and weights [1, d] of the second of two classes or [C, d]."""
+
+    classes: npt.NDArray
+    weights: Float64
+
+    def probabilities(self, x: npt.ArrayLike) -> Float64:
+        """Probabilities [n, C] of x [n, d]."""
+        logits = _logits(np.asarray(x, np.float64), self.weights)
+        return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+
+
+def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 1e-4) -> Logistic:
+    """Logistic regression without intercept, to rounding: the least mean cross-entropy + decay/2 |weights|^2.
+
+    x [n, d] (a column of ones makes an intercept), labels [n]; the logistic model for two classes, softmax for more. By
+    Newton's method; time n (C d)^2 a step. Raises InputError for x that is not finite, labels of another length or of
+    one class, and a decay that is not above 0.
+    """
+    values = _design(x)
+    y = checked_labels(labels, len(values))
+    if not 0 < decay < np.inf:
+        raise InputError(f"decay is {decay:g}; logistic regression takes a number above 0")
+    classes, index = np.unique(y, return_inverse=True)
+    weights = np.zeros((len(classes) if len(classes) > 2 else 1, values.shape[1]))
+    objective = _objective(values, index, weights, decay)
+    for _ in range(100):
+        residual, p = _residual(values, index, weights)
+        slope = (residual.T @ values / len(values) + decay * weights).ravel()
+        step = cho_solve(cho_factor(_hessian(values, p, decay)), slope)
+        size = 1.0
+        while size > 1e-10:
+            trial = weights - size * step.reshape(weights.shape)
+            value = _objective(values, index, trial, decay)
+            if value <= objective - 1e-4 * size * (slope @ step):
+                break
+            size /= 2
+        else:
+            break
+        weights, objective = trial, value
+        if slope @ step < 1e-20:
+            break
+    return Logistic(classes, weights)
+
+
+def self_influence(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 1e-4) -> Float64:
+    """By how much a sample's own loss would grow if logistic regression were trained without it, to first order: [n].
+
+        (1/n) g_i^T H^-1 g_i,  g_i the gradient of sample i's loss, H the Hessian of the whole objective,
+
+    solved exactly, at the weights of `logistic_regression` with this decay. The samples that matter most to their own
+    prediction are inspected first. Source: Koh and Liang, ICML 2017, equation 1 and section 5.4. Raises InputError as
+    `logistic_regression` does.
+    """
+    model = logistic_regression(x, labels, decay)
+    values = _design(x)
+    residual, p = _residual(values, np.searchsorted(model.classes, np.asarray(labels)), model.weights)
+    lower = np.linalg.cholesky(_hessian(values, p, decay))
+    scores = np.empty(len(values))
+    step = max(1, _BLOCK // model.weights.size)
+    for start in range(0, len(values), step):
+        part = slice(start, start + step)
+        gradients = (residual[part, :, None] * values[part, None, :]).reshape(-1, model.weights.size)
+        scores[part] = (solve_triangular(lower, gradients.T, lower=True) ** 2).sum(axis=0) / len(values)
+    return scores
+
+
+def cross_validated_probabilities(
+    x: npt.ArrayLike, labels: npt.ArrayLike, stream: np.random.Generator, folds: int = 5, decay: float = 1e-4
+) -> Float64:
+    """Probabilities [n, classes] of each sample by logistic regression on the folds that it is not in.
+
+    Folds are stratified: each class's samples, in random order, are dealt to them in turn. Raises InputError as
+    `logistic_regression` does, and for fewer than two folds, or a class with fewer than two samples.
+    """
+    values = _design(x)
+    y = checked_labels(labels, len(values))
+    classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
+    if folds < 2 or counts.min() < 2:
+        raise InputError(
+            f"{folds} folds of classes with {counts.min()} samples and more; cross-validation takes at least 2 of both"
+        )
+    fold = np.empty(len(values), np.int64)
+    for label in range(len(classes)):
+        members = stream.permutation(np.flatnonzero(index == label))
+        fold[members] = np.arange(len(members)) % folds
+    probabilities = np.empty((len(values), len(classes)))
+    for number in np.unique(fold):
+        held = fold == number
+        probabilities[held] = logistic_regression(values[~held], index[~held], decay).probabilities(values[held])
+    return probabilities
+
+
+def label_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Float64:
+    """Cross-entropy -log p_y of each label under probabilities [n, classes], classes sorted: float64 [n].
+
+    Raises InputError for labels of another length, and another number of classes than columns.
+    """
+    p, index = _predicted(probabilities, labels)
+    return -np.log(np.maximum(p[np.arange(len(p)), index], np.finfo(np.float64).tiny))
+
+
+def confident_learning(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Float64:
+    """cleanlab's label-error score: 1 - p_y, and 1 more for the samples that confident learning takes for errors: [n].
+
+    So ranked: cleanlab's issues first, by their label's probability (`find_label_issues`, ranked by self-confidence),
+    then the others. Probabilities [n, classes] out of sample, classes sorted. Source: Northcutt, Jiang and Chuang, JAIR
+    70, 2021. Raises InputError as `label_loss` does.
+    """
+    from cleanlab.filter import find_label_issues
+
+    p, index = _predicted(probabilities, labels)
+    issues = find_label_issues(index, p, n_jobs=1)
+    return issues + 1 - p[np.arange(len(p)), index]
+
+
+# centralities and random choice
+
+
+def pagerank(w: sparse.csr_array, damping: float = 0.85) -> Float64:
+    """PageRank r [n] of the weighted graph w [n, n], along its links: r = (1 - damping) / n + damping A^T r, sum 1.
+
+    A: the rows of w divided by their sums; a node without links to others leads everywhere alike. Iterated to 1e-12
+    (Page, Brin, Motwani and Winograd 1999). Raises InputError as `interneuron.graphs.checked` does, and for a damping
+    outside of 0 to 1.
+    """
+    graph = graphs.checked(w)
+    if not 0 <= damping < 1:
+        raise InputError(f"damping is {damping:g}; PageRank takes 0 or more and less than 1")
+    n, degree = graph.shape[0], graphs.degrees(graph)
+    back = graph.T.tocsr().astype(np.float64)
+    ends = degree == 0
+    rank = np.full(n, 1 / n)
+    # Each round leaves at most `damping` of the error.
+    while True:
+        share = rank / np.where(ends, 1, degree)
+        new = (1 - damping) / n + damping * (back @ share + rank[ends].sum() / n)
+        change, rank = np.abs(new - rank).sum(), new / new.sum()
+        if change <= 1e-12:
+            return rank
+
+
+def resampling_probabilities(w: sparse.csr_array, x: npt.ArrayLike) -> Float64:
+    """Probabilities [n] that are proportional to |((I - D^-1 W) X)_i|, the high frequencies of attributes X [n, d].
+
+    The random sampling that MARGIN's active learning is compared with. Source: Chen et al., "Contour-enhanced
+    resampling of 3D point clouds via graphs", ICASSP 2017. Raises InputError as `interneuron.influence.influence` does,
+    and where nothing has high frequencies.
+    """
+    high = high_pass(graphs.normalise(w, "random-walk"), x).astype(np.float64)
+    if not high.sum() > 0:
+        raise InputError("every node's attributes are its neighbours' mean; resampling takes some that are not")
+    return high / high.sum()
+
+
+def random_by_class(labels: npt.ArrayLike, count: int, stream: np.random.Generator) -> Int64:
+    """`count` samples at random, of every class as many (where that does not divide, of some classes one more): int64.
+
+    Raises InputError for a count that is not between the number of classes and what the smallest classes allow.
+    """
+    y = np.asarray(labels)
+    classes, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
+    each = np.full(len(classes), count // len(classes))
+    each[stream.permutation(len(classes))[: count % len(classes)]] += 1
+    if count < len(classes) or (each > sizes).any():
+        raise InputError(
+            f"{count} samples asked of {len(classes)} classes, the smallest with {sizes.min()}; a choice by class "
+            "takes one of each or more, and no more than there are"
+        )
+    chosen = [stream.permutation(np.flatnonzero(index == label))[: each[label]] for label in range(len(classes))]
+    return np.sort(np.concatenate(chosen))
+
+
+def _criticisms(kernel: Kernel, gain: Float64, free: npt.NDArray[np.bool_], count: int) -> Int64:
+    """Greedy maximisers of the sum of `gain` and log det K over free samples: a pivoted Cholesky factorisation."""
+    n = len(kernel)
+    factor = np.empty((count, n), np.float32)
+    variance = np.ones(n)
+    free = free.copy()
+    chosen: list[int] = []
+    for step in range(count):
+        # Rounding of float32 hides a smaller variance.
+        score = gain + np.log(np.maximum(variance, 1e-6))
+        j = int(np.argmax(np.where(free, score, -np.inf)))
+        column = kernel.block([j])[0] - factor[:step, j] @ factor[:step]
+        factor[step] = column / np.sqrt(max(variance[j], 1e-6))
+        variance -= np.square(factor[step], dtype=np.float64)
+        free[j] = False
+        chosen.append(j)
+    return np.array(chosen, np.int64)
+
+
+def _design(x: npt.ArrayLike) -> Float64:
+    values = np.asarray(x, np.float64)
+    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
+        raise InputError(f"x has the shape {list(values.shape)}, or NaN or infinite values; this takes finite [n, d]")
+    return values
+
+
+def _logits(x: Float64, weights: Float64) -> Float64:
+    """Logits [n, C]; of two classes the first has 0."""
+    scores = x @ weights.T
+    return scores if scores.shape[1] > 1 else np.hstack([np.zeros_like(scores), scores])
+
+
+def _objective(x: Float64, index: Int64, weights: Float64, decay: float) -> float:
+    logits = _logits(x, weights)
+    loss = logsumexp(logits, axis=1) - logits[np.arange(len(x)), index]
+    return float(loss.mean() + 0.5 * decay * (weights**2).sum())
+
+
+def _residual(x: Float64, index: Int64, weights: Float64) -> tuple[Float64, Float64]:
+    """Derivatives of each sample's loss by the scores that have weights, and probabilities of these, both [n, K]."""
+    logits = _logits(x, weights)
+    p = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    residual = p.copy()
+    residual[np.arange(len(x)), index] -= 1
+    return residual[:, -len(weights) :], p[:, -len(weights) :]
+
+
+def _hessian(x: Float64, p: Float64, decay: float) -> Float64:
+    """Hessian [K d, K d] of the objective: blocks X^T diag(p_a ([a = b] - p_b)) X / n, plus decay on the diagonal."""
+    d, count = x.shape[1], p.shape[1]
+    hessian = np.empty((count * d, count * d))
+    for a in range(count):
+        for b in range(a, count):
+            curvature = p[:, a] * ((a == b) - p[:, b]) / len(x)
+            block = x.T @ (curvature[:, None] * x)
+            hessian[a * d : (a + 1) * d, b * d : (b + 1) * d] = block
+            hessian[b * d : (b + 1) * d, a * d : (a + 1) * d] = block
+    hessian[np.diag_indices_from(hessian)] += decay
+    return hessian
+
+
+def _predicted(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Float64, Int64]:
+    p, y = np.asarray(probabilities, np.float64), np.asarray(labels)
+    classes, index = np.unique(y, return_inverse=True)
+    if p.ndim != 2 or y.shape != p.shape[:1] or len(classes) != p.shape[1]:
+        raise InputError(
+            f"probabilities {list(p.shape)} do not belong to labels {list(y.shape)} of {len(classes)} classes; they "
+            "take a row a label and a column a class"
+        )
+    return p, index
