@@ -14,6 +14,7 @@ _ROOMS = (
     "baselines",
     "capture",
     "causal",
+    "chain",
     "claims",
     "clustering",
     "coactivation",

@@ -17,7 +17,7 @@ from torch.nn import functional
 from interneuron import lattices
 from interneuron.capture import activations
 from interneuron.errors import InputError
-from interneuron.nets import initialise
+from interneuron.nets import MLP, initialise
 from interneuron.registry import Registry
 from interneuron.regularization import FORMS, operator, penalty
 from interneuron.seeds import torch_generator
@@ -67,6 +67,26 @@ class MapClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output(self.dropout(self.code(self.embedding(self.features(x).flatten(1)))))
+
+    def loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, and the class that each sample is taken for."""
+        logits = self(x)
+        return functional.cross_entropy(logits, y), logits.argmax(1)
+
+
+class MapPerceptron(MLP):
+    """Perceptron of ReLUs (`interneuron.nets.MLP`) on images: linear1, relu1, ...; any relu can be a map of neurons.
+
+    Shapes: x [n, 1, height, width] or [n, height width] -> logits [n, classes], of three classes or more.
+    """
+
+    def __init__(self, height: int, width: int, classes: int, hidden: Sequence[int]) -> None:
+        if classes < 3:
+            raise InputError(f"map perceptron: {classes} classes, it takes three or more")
+        super().__init__(height * width, classes, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1))
 
     def loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy, and the class that each sample is taken for."""
@@ -170,13 +190,14 @@ class _Dropout(nn.Module):
 
 
 CLASSIFIERS: Registry[type[nn.Module]] = Registry(
-    "classifier", {"map-classifier": MapClassifier, "capsule-net": CapsuleNet}
+    "classifier",
+    {"map-classifier": MapClassifier, "map-perceptron": MapPerceptron, "capsule-net": CapsuleNet},
 )
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> Any:
-    """A classifier by its name, `map-classifier` or `capsule-net`; its parameters are not yet set. Raises InputError
-    for an unknown name, and arguments that it does not take."""
+    """A classifier by its name, `map-classifier`, `map-perceptron` or `capsule-net`; its parameters are not yet set.
+    Raises InputError for an unknown name, and arguments that it does not take."""
     kind = CLASSIFIERS[architecture]
     try:
         with torch.device("meta"):

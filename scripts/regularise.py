@@ -134,7 +134,13 @@ def classifiers(data, settings, runs, seeds):
 
 
 TRAINERS = Registry(
-    "architecture", {"autoencoder": autoencoders, "map-classifier": classifiers, "capsule-net": classifiers}
+    "architecture",
+    {
+        "autoencoder": autoencoders,
+        "map-classifier": classifiers,
+        "map-perceptron": classifiers,
+        "capsule-net": classifiers,
+    },
 )
 
 

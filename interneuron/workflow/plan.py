@@ -217,6 +217,11 @@ class Plan:
 
         return settings
 
+    def structure(self, wildcards: Any) -> dict[str, Any]:
+        """Params of the step `structure`: its section, and the parts of the data that the model was trained on."""
+        parts = getattr(self.project.owner(wildcards.study), "parts", [])
+        return self.step("structure")(wildcards) | {"parts": [part.model_dump(mode="json") for part in parts]}
+
     def _study_files(self, study: str, name: str) -> list[str]:
         blocks = self.blocks(self.project.owner(study))
         return [f"results/studies/{study}/{block}/{FILES[name]}" for block in blocks]

@@ -94,7 +94,7 @@ KINDS = {
             "supernodes.png": ("layers",),
             "variants.png": ("metrics",),
         },
-        architectures=("autoencoder", "map-classifier", "capsule-net"),
+        architectures=("autoencoder", "map-classifier", "map-perceptron", "capsule-net"),
     ),
     # Last: studies of the kinds above may have these steps too.
     "influence": Kind(section="influence", reads=("influence",), figures={}),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from interneuron.workflow.config.fields import Count, Entry, Name, NotNegative, Positive, Text
-from interneuron.workflow.config.structured import AutoencoderModel, CapsuleModel, MapModel
+from interneuron.workflow.config.structured import AutoencoderModel, CapsuleModel, MapModel, MapPerceptronModel
 from interneuron.workflow.refusals import RefusedError
 
 
@@ -154,4 +154,4 @@ class MLPModel(_Model):
         return "fit"
 
 
-Model = VAEModel | JudgeModel | MLPModel | AutoencoderModel | MapModel | CapsuleModel
+Model = VAEModel | JudgeModel | MLPModel | AutoencoderModel | MapModel | MapPerceptronModel | CapsuleModel

@@ -266,6 +266,23 @@ class MapModel(_Classifier):
     arguments: MapArguments = Field(default_factory=MapArguments, description="Arguments of the architecture.")
 
 
+class PerceptronArguments(Entry):
+    """Shape of a perceptron of images; sizes of images come from the data."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Units of the hidden layers, in order.", examples=[[64, 64]]
+    )
+
+
+class MapPerceptronModel(_Classifier):
+    """A perceptron of ReLUs on images, one of whose layers is a map of neurons."""
+
+    architecture: Literal["map-perceptron"] = Field(
+        description="The network: `map-perceptron`; its layers are `linear1`, `relu1`, `linear2`, ..."
+    )
+    arguments: PerceptronArguments = Field(description="Arguments of the architecture.")
+
+
 class CapsuleModel(_Classifier):
     """A capsule network."""
 
@@ -320,6 +337,13 @@ class Alignment(Entry):
     permutations: Annotated[int, Field(ge=2)] = Field(default=999, description="Random orders of dimensions.")
 
 
+class Chain(Entry):
+    """The methods of the other papers on the same network: clusters, lesions of patches, linear regions."""
+
+    samples: Annotated[int, Field(ge=4)] = Field(default=2000, description="At most so many samples.")
+    permutations: Annotated[int, Field(ge=2)] = Field(default=99, description="Random orders of the nodes.")
+
+
 class Structure(Entry):
     """Step `structure`: numbers for structure, each against a permutation null where it has one."""
 
@@ -331,6 +355,7 @@ class Structure(Entry):
     ring: Ring | None = Field(default=None, description="Of a ring and an object that turns.")
     pseudotime: Pseudotime | None = Field(default=None, description="Of a learned graph and cells that develop.")
     alignment: Alignment | None = Field(default=None, description="Of capsules.")
+    chain: Chain | None = Field(default=None, description="Of clusters, lesions and regions of the same network.")
 
 
 class EvaluateStructure(Entry):
@@ -353,10 +378,13 @@ def check_structure(structure: Structure, evaluate: Any, model: Any, dataset: An
         "ring": (fixed and graph.kind == "rings", "a model whose graph is rings"),
         "pseudotime": (learned, "a model with a learned graph"),
         "alignment": (model.architecture == "capsule-net", "a model of architecture capsule-net"),
+        "chain": (model.architecture == "map-perceptron", "a model of architecture map-perceptron"),
     }
     for section, (there, takes) in wanted.items():
         if getattr(structure, section) is not None and not there:
             raise RefusedError(f"structure.{section}", "given", takes)
+    if structure.chain is not None and structure.patches is None:
+        raise RefusedError("structure.patches", MISSING, "a section, since chain looks at its patches")
     if structure.ring is not None and not isinstance(dataset.prepare, TurntableReader):
         raise RefusedError("structure.ring", "given", "a model of a dataset with views, of the reader coil20")
     variants = [variant.name for variant in model.variants]

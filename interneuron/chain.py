@@ -1,0 +1,141 @@
+"""One network under the methods of the other papers: clusters of its neurons, lesions of their patches, its regions.
+
+Rows are those of `interneuron.gsr_metrics`, so that networks with and without a shaped layer can be compared. Sources:
+Frey and Dueck 2007 (affinity propagation), Hui 2022 (lesions of clusters), Picchiotti and Gori 2021 (regions).
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from interneuron import lattices
+from interneuron.capture import hooked
+from interneuron.clustering import affinity_propagation
+from interneuron.errors import InputError
+from interneuron.evaluate import adjusted_rand
+from interneuron.regions import activation_patterns, unique_patterns
+from interneuron.similarity import constant, spearman
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+Row = dict[str, Any]
+
+
+def neuron_clusters(z: npt.ArrayLike, stream: np.random.Generator) -> list[Row]:
+    """Rows on the clusters of neurons by affinity propagation of Spearman's similarities, preference their median.
+
+    `clusters`: over all samples of z [samples, neurons]; `stability`: adjusted Rand index of the clusterings of two
+    random halves of the samples, over the neurons that vary in both. Constant neurons are left out. NaN where fewer
+    than three neurons vary or a run does not converge. Raises InputError for fewer than four samples.
+    """
+    values = np.asarray(z, np.float32)
+    if values.ndim != 2 or len(values) < 4:
+        raise InputError(f"activations have the shape {list(values.shape)}, and clusters take [4 samples up, neurons]")
+    order = stream.permutation(len(values))
+    halves = [values[order[: len(order) // 2]], values[order[len(order) // 2 :]]]
+    varying = ~np.any([constant(half.T) for half in halves], 0)
+    found = [_clusters(part[:, varying].T) for part in (values, *halves)]
+    everything, one, other = found
+    count = np.nan if everything is None else float(len(np.unique(everything)))
+    stable = np.nan if one is None or other is None else adjusted_rand(one, other)
+    return [{"metric": "clusters", "value": count}, {"metric": "stability", "value": float(stable)}]
+
+
+def largest_patches(segments: npt.ArrayLike, graph: Any, classes: int) -> npt.NDArray[np.bool_]:
+    """The largest connected piece of every class's nodes on the graph: bool [classes, nodes], from the class of each
+    node, int [nodes], -1 without one; no node for a class that has none. Of pieces of one size the first."""
+    labels = np.asarray(segments, np.int64)
+    w = lattices.adjacency(graph)
+    found = np.zeros((classes, len(labels)), bool)
+    for label in range(classes):
+        nodes = np.flatnonzero(labels == label)
+        if len(nodes):
+            pieces = lattices.components(sparse.csr_array(w[nodes][:, nodes]))
+            found[label, nodes[pieces == np.bincount(pieces).argmax()]] = True
+    return found
+
+
+def patch_lesions(
+    network: nn.Module,
+    layer: str,
+    x: Tensor,
+    y: npt.ArrayLike,
+    patches: npt.ArrayLike,
+    permutations: int,
+    stream: np.random.Generator,
+) -> list[Row]:
+    """Rows on what is lost when the nodes of one class's patch in a layer are set to 0.
+
+    With the loss of recall l_cd of class d without the patch of class c, `sharpness` is the mean over the classes with
+    a patch of l_cc - mean over d != c of l_cd: 1 where each patch is one class's and all of it. The null has the nodes
+    in random order. `own_loss` and `other_loss` are the two parts. x: inputs of the network; y [n]: their classes;
+    patches: bool [classes, nodes].
+    """
+    truth, masks = np.asarray(y, np.int64), np.asarray(patches, bool)
+    classes = len(masks)
+    labelled = np.flatnonzero(masks.any(1))
+    sizes = np.bincount(truth, minlength=classes)
+    if not len(labelled) or not sizes.all():
+        return [{"metric": name, "value": np.nan} for name in ("sharpness", "own_loss", "other_loss")]
+    silent = torch.zeros(masks.shape[1])
+
+    def silence(z: Tensor) -> Tensor:
+        return (z.flatten(1) * (1 - silent.to(z.dtype))).view(z.shape)
+
+    def recall() -> Float64:
+        with torch.no_grad():
+            right = network(x).argmax(1).numpy() == truth
+        found: Float64 = np.bincount(truth, right, minlength=classes) / sizes
+        return found
+
+    def losses(order: Int64, intact: Float64) -> tuple[float, float]:
+        own, others = [], []
+        for label in labelled:
+            silent.copy_(torch.from_numpy(masks[label][order].astype(np.float32)))
+            lost = intact - recall()
+            own.append(lost[label])
+            others.append(np.delete(lost, label).mean())
+        return float(np.mean(own)), float(np.mean(others))
+
+    with hooked(network, x, {layer: silence}):
+        intact = recall()
+        nodes = np.arange(masks.shape[1])
+        own, other = losses(nodes, intact)
+        null = np.array([np.subtract(*losses(stream.permutation(nodes), intact)) for _ in range(permutations)])
+    p = float((1 + (null >= own - other - 1e-12).sum()) / (1 + permutations))
+    return [
+        {
+            "metric": "sharpness",
+            "value": own - other,
+            "null": float(null.mean()),
+            "sd": float(null.std(ddof=1)),
+            "p": p,
+        },
+        {"metric": "own_loss", "value": own},
+        {"metric": "other_loss", "value": other},
+    ]
+
+
+def region_counts(network: nn.Module, x: Tensor) -> list[Row]:
+    """Rows on the linear regions that the samples x lie in: `regions`, their number, and `region_entropy`, that of the
+    samples' partition in bits."""
+    found = unique_patterns(activation_patterns(network, x))
+    shares = np.bincount(found.labels) / len(found.labels)
+    return [
+        {"metric": "regions", "value": float(found.count)},
+        {"metric": "region_entropy", "value": float(-(shares * np.log2(shares)).sum())},
+    ]
+
+
+def _clusters(x: npt.NDArray[np.float32]) -> Int64 | None:
+    """Labels of the rows of x; None where there are too few, or no convergence."""
+    if len(x) < 3:
+        return None
+    similarity = spearman(x)
+    median = float(np.median(similarity[~np.eye(len(similarity), dtype=bool)]))
+    found = affinity_propagation(similarity, median)
+    return found.labels if found.converged else None
