@@ -107,14 +107,9 @@ def patch_lesions(
         own, other = losses(nodes, intact)
         null = np.array([np.subtract(*losses(stream.permutation(nodes), intact)) for _ in range(permutations)])
     p = float((1 + (null >= own - other - 1e-12).sum()) / (1 + permutations))
+    spread = {"null": float(null.mean()), "sd": float(null.std(ddof=1)), "p": p}
     return [
-        {
-            "metric": "sharpness",
-            "value": own - other,
-            "null": float(null.mean()),
-            "sd": float(null.std(ddof=1)),
-            "p": p,
-        },
+        {"metric": "sharpness", "value": own - other, **spread},
         {"metric": "own_loss", "value": own},
         {"metric": "other_loss", "value": other},
     ]

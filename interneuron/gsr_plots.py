@@ -20,6 +20,10 @@ COLOURS = (GREY, BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 MOST = 8
 # Metrics that are shown by variant, where a study has them, with the words for their axis.
 SHOWN = {
+    "clusters": "clusters of neurons",
+    "stability": "agreement of the clusters of two halves",
+    "sharpness": "lost by a patch's class, less by the others",
+    "regions": "linear regions of the samples",
     "test_accuracy": "test images classified right",
     "test_reconstruction": "mean squared error of the test split",
     "moran_z": "Moran's I of class maps, sd above random orders",
