@@ -37,6 +37,7 @@ _ROOMS = (
     "region_metrics",
     "regions",
     "saliency",
+    "shaped_training",
     "signals",
     "similarity",
     "simulate",

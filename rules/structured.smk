@@ -1,6 +1,29 @@
 """Networks with a penalty that gives a layer's neurons a shape: their training, and what structure there is."""
 
 
+rule shape:
+    """Train a model's seeds of one block with a penalty on one of its layers."""
+    input:
+        data=PLAN.training_data,
+    output:
+        weights="results/models/{model}/{block}/weights.safetensors",
+        training="results/models/{model}/{block}/training.parquet",
+    log:
+        "logs/shape/{model}/{block}.log",
+    benchmark:
+        "logs/shape/{model}/{block}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("shape")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1500),
+        runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.shape,
+    script:
+        "../scripts/shape.py"
+
+
 rule weigh:
     """Choose the weights of a model's penalties by their accuracy on training samples held out."""
     input:
@@ -29,8 +52,8 @@ rule regularise:
         data=PLAN.training_data,
         choice=PLAN.choice,
     output:
-        weights="results/models/{model}/{block}/weights.safetensors",
-        training="results/models/{model}/{block}/training.parquet",
+        weights="results/models/{model}/{block}/runs.safetensors",
+        training="results/models/{model}/{block}/runs.parquet",
     log:
         "logs/regularise/{model}/{block}.log",
     benchmark:

@@ -81,7 +81,7 @@ class Plan:
             ]
         if rule in ("prepare", "tabulate"):
             return [{"dataset": name} for name in self.datasets(rule)]
-        if rule in ("train", "fit", "regularise"):
+        if rule in ("train", "fit", "shape", "regularise"):
             return [
                 {"model": name, "block": block}
                 for name in self.models(rule)
@@ -144,6 +144,9 @@ class Plan:
     def fit(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("fit", self.project.models[wildcards.model].settings("fit"))
 
+    def shape(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("shape", self.project.models[wildcards.model].settings("shape"))
+
     def regularise(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("regularise", self.project.models[wildcards.model].settings("regularise"))
 
@@ -167,10 +170,17 @@ class Plan:
         return [block_name(first, owner.block) for first in range(0, owner.seeds, owner.block)]
 
     def weights(self, wildcards: Any) -> str:
-        return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/weights.safetensors"
+        return self._made(wildcards.study, wildcards.block, "weights.safetensors", "runs.safetensors")
 
     def training(self, wildcards: Any) -> str:
-        return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/training.parquet"
+        return self._made(wildcards.study, wildcards.block, "training.parquet", "runs.parquet")
+
+    def _made(self, study: str, block: str, usual: str, of_runs: str) -> str:
+        """What the training of a study's model makes: files of their own where it trains several runs a seed."""
+        model = self.project.studies[study].model
+        assert model is not None  # asked for studies with a model only
+        several = self.project.models[model].step == "regularise"
+        return f"results/models/{model}/{block}/{of_runs if several else usual}"
 
     def data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.dataset_of(wildcards.study)}.safetensors"
@@ -231,7 +241,9 @@ class Plan:
         inputs: dict[str, Any] = {}
         if study.model is not None:
             blocks = self.blocks(self.project.models[study.model])
-            inputs["training"] = [f"results/models/{study.model}/{block}/training.parquet" for block in blocks]
+            inputs["training"] = [
+                self._made(wildcards.study, block, "training.parquet", "runs.parquet") for block in blocks
+            ]
         for name in KINDS[study.kind].figures[wildcards.figure]:
             inputs[name] = self.data(wildcards) if name == "data" else self._study_files(wildcards.study, name)
         return inputs

@@ -5,7 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from interneuron.workflow.config.fields import Count, Entry, Name, NotNegative, Positive, Text
-from interneuron.workflow.config.structured import AutoencoderModel, CapsuleModel, MapModel, MapPerceptronModel
+from interneuron.workflow.config.structured import (
+    AutoencoderModel,
+    CapsuleModel,
+    MapModel,
+    MapPerceptronModel,
+    Regularization,
+)
 from interneuron.workflow.refusals import RefusedError
 
 
@@ -62,6 +68,9 @@ class _Model(Entry):
     dataset: Name = Field(description="The dataset, by the name of its file in `config/datasets/`.", examples=["mnist"])
     seeds: Count = Field(description="Seeds in all: 0, 1, ...; a multiple of `block`.", examples=[6])
     block: Count = Field(description="Seeds trained together in one job.", examples=[6])
+    regularization: Regularization | None = Field(
+        default=None, description="A penalty on one layer: step `shape` trains it then."
+    )
 
     @model_validator(mode="after")
     def _blocks(self) -> "_Model":
@@ -71,12 +80,13 @@ class _Model(Entry):
 
     def settings(self, step: str = "train") -> dict[str, Any]:
         """What a block's training gets; more seeds do not change it."""
-        return self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block"})
+        without = {"regularization"} if self.regularization is None else set()
+        return self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block"} | without)
 
     @property
     def step(self) -> str:
         """The step that trains it."""
-        return "train"
+        return "train" if self.regularization is None else "shape"
 
 
 class _Trained(_Model):
@@ -148,10 +158,16 @@ class MLPModel(_Model):
     epochs: Count = Field(description="Passes over all training samples; the last batch may be smaller.", examples=[10])
     report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
 
+    @model_validator(mode="after")
+    def _one_penalty(self) -> "MLPModel":
+        if self.regularization is not None and (self.penalties.activity or self.penalties.kernel):
+            raise RefusedError("penalties", self.penalties.model_dump(), "none beside regularization")
+        return self
+
     @property
     def step(self) -> str:
         """The step that trains it."""
-        return "fit"
+        return "fit" if self.regularization is None else "shape"
 
 
 Model = VAEModel | JudgeModel | MLPModel | AutoencoderModel | MapModel | MapPerceptronModel | CapsuleModel

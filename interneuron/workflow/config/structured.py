@@ -75,7 +75,9 @@ class Regularization(Entry):
     penalty: Literal["gsr", "l1", "l2"] = Field(
         default="gsr", description="`gsr` (z' L z, the graph's), `l1` (sum |z|) or `l2` (sum z^2); mean over the batch."
     )
-    weight: Positive = Field(description="Its weight beside the loss.", examples=[0.001])
+    weight: NotNegative = Field(
+        description="Its weight beside the loss; 0 trains without, in the same way.", examples=[0.001]
+    )
     graph: FixedGraph | None = Field(default=None, description="The graph on the layer's units; needed by `gsr`.")
     laplacian: LaplacianKind = Field(default="unnormalised", description="The graph's Laplacian.")
     form: Form = Field(default="quadratic", description="z' L z, or `rayleigh`: z' L z / z' z, which has no scale.")

@@ -1,0 +1,198 @@
+"""Training of any of the architectures in `interneuron.nets` with a penalty on one of their layers, all seeds at once.
+
+It is `interneuron.training`'s, with a penalty beside the loss: generators, batches, losses and tables are the same.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from interneuron import lattices
+from interneuron.errors import InputError
+from interneuron.registry import Registry
+from interneuron.regularization import FORMS, operator, penalty
+from interneuron.seeds import torch_generator
+from interneuron.training import (
+    _INITIALISATIONS,
+    Losses,
+    _classes,
+    _classification,
+    _conditional_beta_vae,
+    _keep_freed_memory,
+    _Means,
+    _not_finite,
+    _Sampler,
+    _stacked,
+    _StackedLinear,
+    _test,
+)
+
+PENALTIES = ("gsr", "l1", "l2")
+
+
+class LayerPenalty:
+    """The penalty of one layer of a network of several seeds, whose activations are [seeds, batch, ...].
+
+    `gsr`: mean over the batch of z' L z (`interneuron.regularization.penalty`), on the layer's units in row-major order
+    or, where the graph has as many nodes as a convolution has channels, on these; `l1`, `l2`: of sum |z|, sum z^2.
+
+    Raises InputError for a layer that the network lacks, another penalty or form, a negative weight, no graph for
+    `gsr`, and as `interneuron.lattices.laplacian` does; when it is taken, for a layer that did not run or ran more than
+    once, and for a graph of another size.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layer: str,
+        kind: str,
+        weight: float,
+        graph: Any = None,
+        laplacian: str = "unnormalised",
+        form: str = "quadratic",
+    ) -> None:
+        modules = {name: module for name, module in network.named_modules() if name and not list(module.children())}
+        if layer not in modules:
+            raise InputError(f"no layer {layer!r} in the network, which has {', '.join(modules)}")
+        if kind not in PENALTIES or form not in FORMS or not 0 <= weight < math.inf:
+            raise InputError(
+                f"layer {layer!r}: the penalty is {kind!r} of form {form!r} and weight {weight}; it takes one of "
+                f"{', '.join(PENALTIES)}, one of {', '.join(FORMS)}, and 0 or more"
+            )
+        if kind == "gsr" and graph is None:
+            raise InputError(f"layer {layer!r}: there is no graph, and the penalty gsr takes one")
+        self.layer, self.kind, self.weight, self.form = layer, kind, weight, form
+        self.operator = None if graph is None else operator(lattices.laplacian(graph, laplacian))
+        self.runs: list[Tensor] = []
+        self._handle = modules[layer].register_forward_hook(lambda module, inputs, z: self.runs.append(z))
+
+    def remove(self) -> None:
+        """Leave the network as it was."""
+        self._handle.remove()
+
+    def take(self) -> Tensor:
+        """The penalty of the activations since it was last taken: [seeds], without its weight."""
+        runs, self.runs = self.runs, []
+        if len(runs) != 1:
+            raise InputError(f"layer {self.layer!r} runs {len(runs)} times an iteration, and a penalty takes one run")
+        z = runs[0]
+        if self.kind != "gsr":
+            return (z.abs() if self.kind == "l1" else z**2).flatten(2).sum(-1).mean(-1)
+        assert self.operator is not None
+        nodes, units = self.operator.nodes, z[0, 0].numel()
+        if nodes == units:
+            z = z.flatten(2)
+        elif z.ndim != 5 or z.shape[2] != nodes:
+            channels = f" in {z.shape[2]} channels" if z.ndim == 5 else ""
+            raise InputError(f"layer {self.layer!r} has {units} units{channels}, and its graph {nodes} nodes")
+        return penalty(z, self.operator, self.form)
+
+
+def train_shaped(
+    architecture: str,
+    arguments: Mapping[str, Any],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    seeds: Sequence[int],
+    *,
+    regularization: Mapping[str, Any],
+    iterations: int,
+    learning_rate: float,
+    loss_arguments: Mapping[str, float] | None = None,
+    schedule: str = "constant",
+    initialisation: str = "kaiming-normal",
+    epsilon: float = 1e-8,
+    batch: int = 64,
+    shift: int = 0,
+    scale: float = 255.0,
+    report_every: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Networks of one architecture, one a seed, trained side by side on the architecture's loss plus a penalty.
+
+    The loss is `interneuron.training.train`'s for `conditional-vae` and `judge`, and the cross-entropy for `mlp` (of
+    two classes, the binary one of its logit). An incomplete last batch is dropped.
+
+    Args:
+        regularization: arguments of `LayerPenalty` but the network; a weight of 0 trains without, on the same path.
+        initialisation, epsilon: of weights, and Adam's.
+        The others: as in `interneuron.training.train`.
+
+    Returns: as `interneuron.training.train`; `penalty` is the penalty without its weight.
+
+    Raises: InputError as `LayerPenalty`, for data that do not fit, and where the loss is no longer finite: iteration
+        and seeds.
+    """
+    seeds = [int(seed) for seed in seeds]
+    measure = _MEASURES[architecture]
+    if not seeds or len(set(seeds)) < len(seeds) or batch < 1 or batch > len(x) or iterations < 1 or report_every < 1:
+        raise InputError(
+            f"training: seeds {seeds}, {iterations} iterations of {batch} of {len(x)} samples, reports every "
+            f"{report_every}: it takes each seed once, 1 or more, and at most a batch of all samples"
+        )
+    _keep_freed_memory()
+    network = _stacked(architecture, arguments, seeds)
+    draw = _INITIALISATIONS[initialisation]
+    for position, seed in enumerate(seeds):
+        generator = torch_generator(seed, "initialisation")
+        for name, parameter in network.named_parameters():
+            if not name.endswith("bias") and initialisation != "kaiming-normal":
+                with torch.no_grad():
+                    draw(parameter[position], generator=generator)
+    for split, values in (("training", y), ("test", y_test)):
+        if int(values.min()) < 0 or int(values.max()) >= _classes(network):
+            raise InputError(f"training: a {split} class is outside of 0 to {_classes(network) - 1}")
+    added = LayerPenalty(network, **regularization)
+    steps = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=epsilon, fused=True)
+    # Stacked linear layers overwrite their gradients; those of the others would add up.
+    overwritten = {id(p) for m in network.modules() if isinstance(m, _StackedLinear) for p in m.parameters()}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in overwritten]
+    sampler = _Sampler(network, x, y, seeds, batch, shift, scale)
+    means = _Means(seeds)
+    options = dict(loss_arguments or {})
+    for i in range(iterations):
+        if schedule == "cosine":
+            steps.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * i / iterations)) / 2
+        total, metrics = measure(network, *sampler.draw(), **options)
+        metrics = {**metrics, "penalty": added.take()}
+        if added.weight:
+            total = total + added.weight * metrics["penalty"]
+        everything = total.sum()
+        if not math.isfinite(everything.item()):
+            raise InputError(_not_finite(total, seeds, f"in iteration {i + 1:,}", learning_rate))
+        for parameter in others:
+            parameter.grad = None
+        everything.backward()
+        steps.step()
+        means.add({"loss": total, **metrics}, 1)
+        if (i + 1) % report_every == 0 or i + 1 == iterations:
+            means.report(i + 1, "train")
+        if progress is not None:
+            progress(i + 1, iterations)
+    added.remove()
+    for values, size in _test(network, measure, x_test, y_test, seeds, scale, options):
+        if not values["loss"].isfinite().all():
+            raise InputError(_not_finite(values["loss"], seeds, "on the test split", learning_rate))
+        means.add(values, size)
+    means.report(iterations, "test")
+    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}, means.rows
+
+
+def _perceptron(network: Any, x: Tensor, onehot: Tensor, noise: Tensor) -> Losses:
+    logits = network(x)
+    if logits.shape[-1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], -1)
+    loss = -(functional.log_softmax(logits, -1) * onehot).sum(-1).mean(-1)
+    accuracy = (logits.argmax(-1) == onehot.argmax(-1)).float().mean(-1)
+    return loss, {"cross_entropy": loss, "accuracy": accuracy}
+
+
+_MEASURES: Registry[Callable[..., Losses]] = Registry(
+    "architecture", {"conditional-vae": _conditional_beta_vae, "judge": _classification, "mlp": _perceptron}
+)
