@@ -1,0 +1,227 @@
+"""Classifiers with a penalty on a layer against plain loops; capsules; and the penalty on any architecture's layer."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from interneuron import lattices, shaped_training, structured_classifiers
+from interneuron.errors import InputError
+from interneuron.nets import initialise, load
+from interneuron.seeds import torch_generator
+from interneuron.shaped_training import LayerPenalty, train_shaped
+from interneuron.structured_classifiers import accuracy, build, restored, train_classifiers
+from interneuron.training import train
+
+RNG = np.random.default_rng(0)
+Y = torch.from_numpy(RNG.integers(3, size=60))
+X = torch.from_numpy(RNG.integers(0, 80, (60, 8, 8)).astype(np.uint8))
+for sample, label in enumerate(Y.tolist()):  # something to learn
+    X[sample, 2 * label : 2 * label + 2] = 255
+MAP = {"height": 8, "width": 8, "classes": 3, "channels": [3], "kernel": 3, "nodes": 6, "dropout": 0.0}
+PERCEPTRON = {"height": 8, "width": 8, "classes": 3, "hidden": [6, 4]}
+GRID = lattices.grid(2, 3)
+
+
+def run(architecture="map-classifier", arguments=MAP, seeds=(0, 1), **changes):
+    settings = {"layer": "code", "weights": {}, "epochs": 2, "learning_rate": 1e-2, "batch": 16, "report_every": 3}
+    return train_classifiers(architecture, arguments, X, Y, X[:20], Y[:20], seeds, **{**settings, **changes})
+
+
+def values(rows, metric, split="train"):
+    return [row["value"] for row in rows if row["metric"] == metric and row["split"] == split]
+
+
+def test_penalised_training_is_that_of_a_plain_loop():
+    weights, rows = run(weights={"gsr": 0.05, "l1": 0.01, "l2": 0.02}, graph=GRID)
+    laplacian = torch.from_numpy(lattices.laplacian(GRID).toarray()).float()
+    for s in range(2):
+        network = build("map-classifier", MAP)
+        initialise(network, torch_generator(s, "initialisation"))
+        steps = torch.optim.Adam(network.parameters(), lr=1e-2)
+        order = torch_generator(s, "order")
+        for i in range(6):
+            if i % 3 == 0:
+                rows_of = torch.randperm(60, generator=order)
+            part = rows_of[16 * (i % 3) :][:16]
+            x = X[part].float().unsqueeze(1) / 255
+            h = functional.leaky_relu(network.features.conv1(x), 0.2)  # before the maximum: the order changes nothing
+            h = functional.max_pool2d(h, 2).flatten(1)
+            z = functional.leaky_relu(network.embedding(h), 0.2)
+            loss = functional.cross_entropy(network.output(z), Y[part])
+            smooth = torch.einsum("bi,ij,bj->b", z, laplacian, z).mean()
+            loss = loss + 0.05 * smooth + 0.01 * z.abs().sum(1).mean() + 0.02 * (z**2).sum(1).mean()
+            steps.zero_grad()
+            loss.backward()
+            steps.step()
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(weights[name][s], parameter.detach(), rtol=1e-3, atol=1e-4)
+        found = restored(weights, s, "map-classifier", MAP)
+        assert accuracy(found, X[:20], Y[:20], 255.0) == values(rows, "accuracy", "test")[s]
+    assert len(values(rows, "gsr")) == 4
+
+
+def test_a_seed_does_not_depend_on_its_company_and_the_global_generator_is_left_alone():
+    arguments = MAP | {"dropout": 0.4}
+    before = torch.get_rng_state()
+    together, _ = run(arguments=arguments, seeds=(3, 4))
+    alone, _ = run(arguments=arguments, seeds=(4,))
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name][1:], value, rtol=0, atol=0)
+    plain, _ = run(seeds=(4,))
+    assert not torch.equal(plain["embedding.weight"], alone["embedding.weight"])  # dropout took part
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_penalty_smooths_the_layer_it_is_on():
+    options = {"arguments": PERCEPTRON, "layer": "relu1", "graph": GRID, "epochs": 20}
+    _, rough = run("map-perceptron", **options)
+    _, smooth = run("map-perceptron", weights={"gsr": 1.0}, **options)
+    assert values(smooth, "rayleigh")[-1] < 0.7 * values(rough, "rayleigh")[-1]
+    assert values(rough, "accuracy")[-1] > 0.6
+
+
+def test_capsules_are_shorter_than_one_and_reconstruct_from_the_true_class_only():
+    arguments = {"height": 17, "width": 18, "classes": 3, "channels": 4, "primary": 2, "dimensions": 5, "decoder": [7]}
+    network = build("capsule-net", arguments)
+    initialise(network, torch_generator(0, "initialisation"))
+    x = torch.rand(4, 1, 17, 18, generator=torch_generator(0, "x"))
+    capsules = network.capsules(x)
+    assert capsules.shape == (4, 3, 5)
+    lengths = torch.linalg.vector_norm(capsules, dim=-1)
+    assert ((lengths >= 0) & (lengths < 1)).all()
+    torch.testing.assert_close(network(x), lengths)
+    y = torch.tensor([0, 1, 2, 0])
+    images = network.reconstruct(capsules, y)
+    changed = capsules.clone()
+    changed[torch.arange(4), (y + 1) % 3] += 1
+    torch.testing.assert_close(network.reconstruct(changed, y), images)
+    assert images.shape == (4, 17 * 18)
+
+
+def test_routing_with_one_round_is_an_even_mixture():
+    routing = structured_classifiers.Routing(4, 3, 2, 5, 1)
+    torch.nn.init.normal_(routing.transform, generator=torch_generator(0, "t"))
+    u = torch.rand(6, 4, 3, generator=torch_generator(0, "u"))
+    votes = torch.stack([u[:, i] @ routing.transform[i] for i in range(4)], 1).view(6, 4, 2, 5)
+    s = votes.sum(1) / 2
+    squares = (s**2).sum(-1, keepdim=True)
+    torch.testing.assert_close(routing(u), s * squares.sqrt() / (1 + squares), rtol=1e-4, atol=1e-5)
+
+
+def test_a_capsule_network_trains_with_its_capsules_joined():
+    arguments = {"height": 17, "width": 17, "classes": 3, "channels": 4, "primary": 2, "dimensions": 2, "decoder": [7]}
+    x = torch.from_numpy(RNG.integers(0, 255, (30, 17, 17)).astype(np.uint8))
+    weights, rows = train_classifiers(
+        "capsule-net", arguments, x, Y[:30], x, Y[:30], [0], layer="digits", weights={"gsr": 0.1},
+        graph=lattices.capsules(3, 2), epochs=1, learning_rate=1e-3, batch=10,
+    )  # fmt: skip
+    z = restored(weights, 0, "capsule-net", arguments).capsules(x[:1].unsqueeze(1) / 255)
+    assert z.shape == (1, 3, 2)
+    assert values(rows, "gsr")[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"layer": "nowhere"}, "no layer 'nowhere' in the network, which has .*code"),
+        ({"weights": {"gsr": 1.0}}, "a gsr weight and no graph"),
+        ({"weights": {"kl": 1.0}}, "the penalty kl of weight 1.0; it takes gsr, l1, l2"),
+        ({"graph": lattices.star(5)}, "the layer 'code' has 6 units and the graph 5 nodes"),
+        ({"form": "cubic"}, "no form 'cubic'"),
+        ({"batch": 61}, "60 images in batches of 61"),
+        ({"arguments": MAP | {"dropout": 1.0}}, "a share below 1"),
+        ({"arguments": MAP | {"wide": 3}}, "map-classifier: .*wide"),
+        ({"architecture": "resnet"}, "no classifier 'resnet'; there are map-classifier"),
+        ({"learning_rate": 1e30, "epochs": 3}, r"no longer finite in iteration \d \(seed 0\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        run(**changes)
+
+
+def test_weights_that_do_not_fit_are_refused():
+    weights, _ = run(epochs=1)
+    with pytest.raises(InputError, match=r"embedding.weight is \[6, 48\] a seed, it takes \[7, 48\]"):
+        restored(weights, 0, "map-classifier", MAP | {"nodes": 7})
+    with pytest.raises(InputError, match="no seed at position 2"):
+        restored(weights, 2, "map-classifier", MAP)
+
+
+# any architecture
+
+
+JUDGE = {"height": 8, "width": 8, "classes": 3, "channels": [6], "strides": [2], "kernel": 3, "hidden": 5}
+VAE = {"pixels": 64, "classes": 3, "latents": 2, "hidden": [6, 4]}
+MLP = {"inputs": 64, "classes": 3, "hidden": [6, 4]}
+
+
+def shaped(architecture, arguments, **regularization):
+    return train_shaped(
+        architecture, arguments, X, Y, X, Y, [0, 1], iterations=12, learning_rate=1e-2, batch=16, report_every=6,
+        regularization=regularization,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("architecture", "arguments", "layer"), [("judge", JUDGE, "features.relu1"), ("conditional-vae", VAE, "decoder.relu2")])  # fmt: skip  # noqa: E501
+def test_a_weight_of_nothing_trains_as_without(architecture, arguments, layer):
+    weights, _ = shaped(architecture, arguments, layer=layer, kind="gsr", weight=0.0, graph=GRID)
+    loss = "cross-entropy" if architecture == "judge" else "conditional-beta-vae"
+    expected, _ = train(architecture, arguments, X, Y, X, Y, [0, 1], loss=loss, iterations=12, learning_rate=1e-2, batch=16)  # fmt: skip  # noqa: E501
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "graph"), [("gsr", GRID), ("l1", None), ("l2", None)])
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "layer"),
+    [("judge", JUDGE, "features.relu1"), ("conditional-vae", VAE, "decoder.relu2"), ("mlp", MLP, "relu1")],
+)
+def test_the_penalty_falls_on_any_layer_of_any_network(architecture, arguments, layer, kind, graph):
+    """On a convolution with six channels the graph's nodes are these."""
+    rows = {
+        weight: shaped(architecture, arguments, layer=layer, kind=kind, weight=weight, graph=graph)[1]
+        for weight in (0.0, 3.0)
+    }
+    without, with_it = (values(rows[weight], "penalty")[-2:] for weight in (0.0, 3.0))
+    assert np.mean(with_it) < 0.8 * np.mean(without)
+
+
+def test_shaped_networks_come_back_from_their_weights():
+    weights, _ = shaped("mlp", MLP, layer="relu1", kind="gsr", weight=0.1, graph=GRID)
+    about = {"architecture": "mlp", "arguments": MLP, "seeds": [0, 1]}
+    assert load({name: value.numpy() for name, value in weights.items()}, about, 1)(X[:2].flatten(1) / 255).shape == (2, 3)  # fmt: skip  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("regularization", "sentence"),
+    [
+        ({"layer": "relu9", "kind": "l1", "weight": 1.0}, "no layer 'relu9' in the network, which has linear1, relu1"),
+        ({"layer": "relu1", "kind": "gsr", "weight": 1.0}, "there is no graph"),
+        ({"layer": "relu1", "kind": "l3", "weight": 1.0}, "the penalty is 'l3'"),
+        ({"layer": "relu1", "kind": "l1", "weight": -1.0}, "0 or more"),
+        ({"layer": "relu1", "kind": "gsr", "weight": 1.0, "graph": lattices.star(4)}, "6 units, and its graph 4 nodes"),
+    ],
+)
+def test_penalties_that_do_not_fit_are_refused(regularization, sentence):
+    with pytest.raises(InputError, match=sentence):
+        shaped("mlp", MLP, **regularization)
+
+
+def test_a_layer_that_is_reused_is_refused(monkeypatch):
+    def twice(network, x, onehot, noise):
+        network(x)
+        return shaped_training._perceptron(network, x, onehot, noise)
+
+    monkeypatch.setattr(shaped_training, "_MEASURES", {"mlp": twice})
+    with pytest.raises(InputError, match="layer 'relu1' runs 2 times an iteration"):
+        shaped("mlp", MLP, layer="relu1", kind="l1", weight=1.0)
+
+
+def test_a_penalty_leaves_the_network_as_it_was():
+    network = build("map-perceptron", PERCEPTRON)
+    added = LayerPenalty(network, "relu1", "l1", 1.0)
+    added.remove()
+    network(torch.zeros(2, 64))
+    assert added.runs == []
