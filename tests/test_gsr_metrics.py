@@ -1,0 +1,232 @@
+"""Numbers for structure in networks, and the metrics made of them: against brute force and planted structure."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from interneuron import chain, gsr_metrics, lattices, regions, structure
+from interneuron.errors import InputError
+from interneuron.nets import MLP
+from interneuron.seeds import generator, torch_generator
+
+GRID = lattices.grid(4, 4)
+PAIRS = lattices.paths(3, 2)
+
+
+def by_name(rows):
+    return {row["metric"]: row for row in rows}
+
+
+def planted():
+    """Activities of a grid of 4 x 4 nodes, each of four classes in a corner."""
+    y = np.arange(80) % 4
+    z = np.random.default_rng(0).normal(size=(80, 16)) * 0.1
+    corners = np.arange(16).reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
+    for label in range(4):
+        z[np.ix_(y == label, corners[label])] += 1
+    return z, y
+
+
+def test_patches_find_what_was_planted_and_nothing_in_another_order():
+    z, y = planted()
+    rows, maps, segments = gsr_metrics.patches(z, y, 4, GRID, 199, generator(0, "a"))
+    found = by_name(rows)
+    np.testing.assert_allclose(maps, structure.class_maps(z, y, 4))
+    np.testing.assert_array_equal(segments, structure.segment(maps))
+    assert found["compactness"]["value"] == found["classes_shown"]["value"] == 1
+    for name in ("map_rayleigh", "moran", "purity", "compactness", "sample_rayleigh"):
+        assert found[name]["p"] <= 0.01, name
+    laplacian = lattices.laplacian(GRID).toarray()
+    assert found["penalty"]["value"] == pytest.approx(np.mean([row @ laplacian @ row for row in z]))
+    assert found["power"]["value"] == pytest.approx((z**2).sum(1).mean())
+    order = np.random.default_rng(3).permutation(16)
+    mixed = by_name(gsr_metrics.patches(z[:, order], y, 4, GRID, 199, generator(0, "a"))[0])
+    assert mixed["moran"]["p"] > 0.05
+
+
+def test_components_of_planted_blocks():
+    base = np.random.default_rng(1).normal(size=(50, 3)).repeat(4, 1)
+    z = torch.from_numpy(base + np.random.default_rng(2).normal(size=base.shape) * 0.01).float()
+    rows, graph = gsr_metrics.components(z, "knn", 2, 0.1, 1e-3)
+    found = by_name(rows)
+    assert found["components"]["value"] == found["spectral_components"]["value"] == 3
+    assert (found["connected"]["value"], found["silent"]["value"]) == (0, 0)
+    assert graph.shape == (12, 12)
+
+
+def test_supernodes_want_pairs_that_code_one_cluster_each():
+    y = np.arange(60) % 6
+    exact = np.eye(6)[y]
+    found = by_name(gsr_metrics.supernodes(exact, y, 6, 2, PAIRS)[0])
+    assert {name: row["value"] for name, row in found.items()} == {"supernodes": 1, "nodes_apart": 1, "both": 1}
+    assert found["supernodes"]["p"] == pytest.approx(1 / 15, abs=0.03)
+    across = by_name(gsr_metrics.supernodes(exact[:, [0, 2, 4, 1, 3, 5]], y, 6, 2, PAIRS)[0])
+    assert (across["supernodes"]["value"], across["both"]["value"]) == (0, 0)
+    shared = by_name(gsr_metrics.supernodes(exact[:, [0, 1, 0, 1, 4, 5]], y, 6, 2, PAIRS)[0])
+    assert shared["supernodes"]["value"] == pytest.approx(1 / 3)  # two pairs code the same cluster
+    silent = by_name(gsr_metrics.supernodes(np.zeros((60, 6)), y, 6, 2, PAIRS)[0])
+    assert silent["both"]["value"] == 0
+
+
+def test_a_ring_that_turns_with_the_object():
+    angles = 2 * np.pi * np.arange(72) / 72
+    nodes = 2 * np.pi * np.arange(20) / 20
+    z = np.cos(angles[:, None] - nodes)
+    found = gsr_metrics.ring(z, angles, 99, generator(0, "r"))[0]
+    assert found["value"] == pytest.approx(1)
+    assert found["p"] == 0.01
+    assert gsr_metrics.ring(z[:, ::-1], angles, 99, generator(0, "r"))[0]["value"] == pytest.approx(1)
+
+
+def test_the_graph_of_cells_is_that_of_brute_force():
+    x = np.random.default_rng(4).normal(size=(25, 3))
+    x[7] = x[3]  # two cells at one place
+    found = gsr_metrics.cell_graph(x, 4).toarray()
+    distances = cdist(x, x)
+    np.fill_diagonal(distances, np.inf)
+    order = np.argsort(distances, 1)[:, :4]
+    scale = np.sort(distances, 1)[:, 3]
+    expected = np.zeros((25, 25))
+    for i in range(25):
+        for j in order[i]:
+            expected[i, j] = expected[j, i] = np.exp(-(distances[i, j] ** 2) / (scale[i] * scale[j]))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    with pytest.raises(InputError, match="25 neighbours, it takes 1 to 24"):
+        gsr_metrics.cell_graph(x, 25)
+
+
+def test_neurons_that_follow_the_time():
+    times = np.linspace(0, 1, 200)
+    centres = np.linspace(0, 1, 12)
+    z = torch.from_numpy(np.exp(-((times[:, None] - centres) ** 2) / 0.02)).float()
+    times[0] = np.inf  # a cell that is not reached
+    path = torch.from_numpy(lattices.paths(1, 12).toarray())
+    rows, place, time = gsr_metrics.along(z, times, path, 0.1, generator(0, "t"))
+    found = by_name(rows)
+    assert found["order_correlation"]["value"] > 0.99
+    assert found["order_correlation"]["p"] <= 0.01
+    assert found["order_nodes"]["value"] == 1
+    assert abs(np.corrcoef(place, time)[0, 1]) > 0.9
+    rows, place, _ = gsr_metrics.along(z, times, torch.zeros(12, 12), 0.1, generator(0, "t"))
+    assert np.isnan(by_name(rows)["order_correlation"]["value"])
+    assert np.isnan(place).all()
+
+
+def test_dimensions_that_do_the_same_are_aligned():
+    same = np.outer([1, 2, 3], [1.0, -1, 0.1, 0.2, 0.3])
+    found = gsr_metrics.alignment(same, 199, generator(0, "c"))[0]
+    assert found["value"] == pytest.approx(1)
+    assert found["p"] < 0.05
+    opposed = np.array([[1.0, -1], [-1, 1]])
+    assert gsr_metrics.alignment(opposed, 19, generator(0, "c"))[0]["value"] == 0
+
+
+def test_slopes_are_those_of_a_line():
+    steps = [-1.0, 0.0, 2.0]
+    images = np.array([[[3 * s + 1, 5 * s] for s in steps]])
+    np.testing.assert_allclose(gsr_metrics.slopes(images, steps), [4])
+
+
+def tables():
+    rows, training = [], []
+    for seed in (0, 1):
+        for part in ("a", "b"):
+            for variant, weight in (("none", 0.0), ("gsr", 0.1), ("gsr", 1.0), ("gsr", 10.0), ("l2", 1.0)):
+                keys = {"seed": seed, "part": part, "variant": variant, "weight": weight}
+                rows.append({**keys, "metric": "moran", "value": weight + seed, "null": 0.5, "sd": 0.25, "p": 0.01})
+                rows.append({**keys, "metric": "power", "value": 2.0, "null": np.nan, "sd": np.nan, "p": np.nan})
+                for iteration, value in ((10, 9.0), (20, weight)):
+                    training.append(
+                        {**keys, "iteration": iteration, "split": "test", "metric": "reconstruction", "value": value}
+                    )
+    return pd.DataFrame(rows), pd.DataFrame(training)
+
+
+def test_metrics_have_a_row_a_run_a_mean_over_parts_and_a_curve():
+    table = gsr_metrics.metrics(*tables(), "none")
+    assert table["level"].value_counts().to_dict() == {"run": 20, "mean": 10, "curve": 2}
+    run = table[(table["level"] == "run") & (table["part"] == "a") & (table["seed"] == 1)].set_index(
+        ["variant", "weight"]
+    )
+    assert run.loc[("gsr", 1.0), "moran"] == 2
+    assert run.loc[("gsr", 1.0), "moran_z"] == (2 - 0.5) / 0.25
+    assert run.loc[("gsr", 1.0), "moran_p"] == 0.01
+    assert run.loc[("gsr", 1.0), "moran_gain"] == 1
+    assert run.loc[("gsr", 1.0), "test_reconstruction"] == 1  # the last one
+    assert run.loc[("gsr", 10.0), "rank"] == 2
+    assert "power_p" not in table
+    mean = table[(table["level"] == "mean") & (table["seed"] == 1)].set_index(["variant", "weight"])
+    assert (mean["runs"] == 2).all()
+    assert mean.loc[("l2", 1.0), "moran"] == 2
+    curve = table[table["level"] == "curve"].iloc[0]
+    assert (curve["variant"], curve["rises"]) == ("gsr", 1)
+    assert curve["midway"] == pytest.approx(0 + (5.05 - 1) / 9)
+    with pytest.raises(InputError, match="the reference gsr has more than one weight"):
+        gsr_metrics.metrics(*tables(), "gsr")
+
+
+# the chain
+
+
+def test_clusters_of_planted_groups_are_found_and_stable():
+    base = np.random.default_rng(5).normal(size=(120, 3)).repeat(5, 1)
+    z = base + np.random.default_rng(6).normal(size=base.shape) * 0.05
+    z = np.hstack([z, np.zeros((120, 1))])  # a constant neuron is left out
+    found = by_name(chain.neuron_clusters(z, generator(0, "k")))
+    assert (found["clusters"]["value"], found["stability"]["value"]) == (3, 1)
+    assert np.isnan(by_name(chain.neuron_clusters(z[:, :1], generator(0, "k")))["clusters"]["value"])
+
+
+def test_the_largest_patch_is_the_largest_connected_piece():
+    segments = np.array([0, 0, 1, 0, 1, 1, 2, 2, -1])  # on a path: 0 0 | 1 | 0 | 1 1 | 2 2
+    found = chain.largest_patches(segments, lattices.paths(1, 9), 4)
+    assert [np.flatnonzero(row).tolist() for row in found] == [[0, 1], [4, 5], [6, 7], []]
+
+
+def selective():
+    """A perceptron whose hidden units 2c and 2c + 1 alone speak for class c."""
+    network = MLP(3, 3, [6])
+    with torch.no_grad():
+        network.linear1.weight.copy_(torch.eye(3).repeat_interleave(2, 0))
+        network.linear1.bias.zero_()
+        network.linear2.weight.copy_(torch.eye(3).repeat_interleave(2, 1))
+        network.linear2.bias.copy_(torch.tensor([0.3, 0.2, 0.1]))
+    y = np.arange(30) % 3
+    return network, torch.eye(3)[torch.from_numpy(y)], y
+
+
+def test_lesions_of_selective_patches_are_sharp():
+    network, x, y = selective()
+    patches = np.eye(3, dtype=bool).repeat(2, 1)
+    found = by_name(chain.patch_lesions(network, "relu1", x, y, patches, 99, generator(0, "l")))
+    # Silencing class 0 leaves its samples with the largest bias, which is its own.
+    assert found["own_loss"]["value"] == pytest.approx(2 / 3)
+    assert found["other_loss"]["value"] == 0
+    assert found["sharpness"]["value"] == pytest.approx(2 / 3)
+    assert found["sharpness"]["p"] < 0.2
+    assert (network(x).argmax(1).numpy() == y).all()  # nothing stays silent
+    none = by_name(chain.patch_lesions(network, "relu1", x, y, np.zeros((3, 6), bool), 9, generator(0, "l")))
+    assert np.isnan(none["sharpness"]["value"])
+
+
+def test_regions_are_counted_by_their_patterns():
+    network = MLP(4, 3, [5, 4])
+    generator_ = torch_generator(0, "w")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(generator=generator_)
+    x = torch.randn(200, 4, generator=generator_)
+    found = by_name(chain.region_counts(network, x))
+    first = network.linear1(x)
+    second = network.linear2(first.relu())
+    patterns = torch.cat([first > 0, second > 0], 1).numpy()
+    _, counts = np.unique(patterns, axis=0, return_counts=True)
+    assert found["regions"]["value"] == len(counts)
+    shares = counts / 200
+    assert found["region_entropy"]["value"] == pytest.approx(-(shares * np.log2(shares)).sum())
+    assert regions.activation_patterns(network, x).shape[0] == 200
+    assert all(a <= b for a, b in pairwise(sorted(counts)))

@@ -1,0 +1,323 @@
+"""The steps of a study of graph spectral regularization, one after another, on small data: files, metrics, figures."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import script
+
+from interneuron import gsr_plots, io, simulate
+from interneuron.errors import InputError
+from interneuron.workflow import config
+from interneuron.workflow.config.kinds import KINDS
+from interneuron.workflow.config.structured import (
+    AutoencoderModel,
+    CapsuleModel,
+    MapModel,
+    MapPerceptronModel,
+    Structure,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMON = {"title": "t", "dataset": "d", "seeds": 2, "block": 2, "report_every": 5}
+
+
+def run(step, inputs, output, settings, **wildcards):
+    class Inputs(SimpleNamespace):
+        get = lambda self, name: getattr(self, name, [])  # noqa: E731
+
+    job = SimpleNamespace(
+        input=Inputs(**inputs),
+        output=output,
+        params=SimpleNamespace(settings=settings | {"code": "x"}),
+        wildcards=SimpleNamespace(**wildcards),
+        threads=1,
+    )
+    script(step).main(job)
+    return output
+
+
+def study(folder, data, model, structure, reference=None, choice=()):
+    """The steps from training to metrics; their files."""
+    settings = model.settings()
+    files = SimpleNamespace(
+        weights=folder / "runs.safetensors",
+        training=folder / "runs.parquet",
+        structure=folder / "structure.parquet",
+        layers=folder / "layers.safetensors",
+    )
+    run("regularise", {"data": data, "choice": choice}, files, settings, model="m", block="000-001")
+    parts = [part.model_dump(mode="json") for part in getattr(model, "parts", [])]
+    looked = Structure.model_validate(structure).model_dump(mode="json") | {"parts": parts}
+    run("structure", {"weights": files.weights, "data": data}, files, looked)
+    inputs = {"training": files.training, "structure": files.structure}
+    files.metrics = run("evaluate", inputs, [folder / "metrics.parquet"], {"kind": "gsr", "reference": reference})[0]
+    return files
+
+
+def drawn(files, figure):
+    inputs = SimpleNamespace(training=[files.training], layers=[files.layers], metrics=[files.metrics])
+    return script("figures").FIGURES[figure](script("figures").Study(inputs, {"figure": figure}))
+
+
+def table(x, y, folder, **about):
+    split = (np.arange(len(y)) % 4 == 0).astype(np.uint8)
+    path = folder / "data.safetensors"
+    io.save_tensors(path, {"x": x, "y": y, "split": split}, {"classes": int(y.max()) + 1, **about})
+    return path
+
+
+def images(folder, count=80, side=8):
+    rng = np.random.default_rng(0)
+    y = np.arange(count) % 4
+    x = rng.integers(0, 60, (count, side, side)).astype(np.uint8)
+    for sample, label in enumerate(y):
+        x[sample, 2 * label : 2 * label + 2] = 255
+    return table(x, y, folder, scale=255)
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nested")
+    data = table(*simulate.nested_clusters(240, 0), folder, features=[f"f{i}" for i in range(15)])
+    model = AutoencoderModel.model_validate(
+        COMMON
+        | {
+            "architecture": "autoencoder",
+            "arguments": {"hidden": [8], "nodes": 6, "rectified": True},
+            "graph": {"kind": "paths", "sizes": {"count": 3, "length": 2}},
+            "variants": [{"name": "none"}, {"name": "vae", "kl": 0.1}, {"name": "gsr", "gsr": [0.01, 0.1, 1.0]}],
+            "parts": [{"name": "all", "classes": [0, 5]}, {"name": "one", "classes": [0, 1], "features": 5}],
+            "iterations": 20,
+            "batch": 30,
+        }
+    )
+    structure = {"patches": {"permutations": 19}, "supernodes": {}}
+    return study(folder, data, model, structure, "none")
+
+
+def test_every_run_has_its_row_and_its_numbers(nested):
+    metrics = io.load_table(nested.metrics)
+    assert metrics["level"].value_counts().to_dict() == {"run": 20, "mean": 10, "curve": 2}
+    runs = metrics[metrics["level"] == "run"]
+    for column in ("test_reconstruction", "moran", "moran_p", "supernodes", "both"):
+        assert runs[column].notna().all(), column
+    assert (runs[runs["variant"] == "none"]["test_reconstruction_gain"] == 0).all()
+    about = io.metadata(nested.weights)
+    assert [run["variant"] for run in about["runs"][:5]] == ["none", "vae", "gsr", "gsr", "gsr"]
+    assert about["runs"][-1]["arguments"]["features"] == 5
+    assert io.load_tensors(nested.weights, ["run0.embedding.weight"])["run0.embedding.weight"].shape == (2, 6, 8)
+
+
+@pytest.mark.parametrize("figure", ["supernodes.png", "variants.png", "class-maps.png", "reconstruction.png"])
+def test_pictures_of_a_fixed_graph(nested, figure):
+    drawn(nested, figure).draw_without_rendering()
+
+
+def test_a_picture_without_its_numbers_is_refused(nested):
+    with pytest.raises(InputError, match="no ring, which the figure takes"):
+        gsr_plots.ring(io.load_tensors(nested.layers), io.metadata(nested.layers), io.load_table(nested.metrics).assign(ring_correlation=0.0))  # fmt: skip  # noqa: E501
+
+
+def test_learned_graphs_cells_and_modules(tmp_path):
+    x = np.abs(np.random.default_rng(0).normal(size=(160, 4))).astype(np.float32)
+    data = table(x, np.arange(160) % 4, tmp_path, features=["CD4", "CD8", "a", "b"])
+    model = AutoencoderModel.model_validate(
+        COMMON
+        | {
+            "architecture": "autoencoder",
+            "arguments": {"hidden": [6], "nodes": 5},
+            "graph": {"kind": "knn", "k": 2, "pretrain": 4, "rebuild": 5, "buffer": 50},
+            "variants": [{"name": "gsr", "gsr": 0.01}],
+            "iterations": 12,
+            "batch": 30,
+        }
+    )
+    cells = {"root_below": {"CD4": 0.5, "CD8": 0.5}, "neighbours": 6, "components": 5, "cells": 90}
+    looked = {"samples": "all", "components": {}, "pseudotime": cells}
+    files = study(tmp_path, data, model, looked)
+    metrics = io.load_table(files.metrics)
+    for column in ("components", "connected", "order_correlation", "order_nodes"):
+        assert metrics[column].notna().all(), column
+    graphs = io.load_tensors(files.weights, ["run0.graphs"])["run0.graphs"]
+    assert graphs.shape == (2, 5, 5)
+    for figure in ("components.png", "pseudotime.png"):
+        drawn(files, figure).draw_without_rendering()
+    numbered = metrics.assign(part="3")
+    gsr_plots.modules(pd.concat([numbered, numbered.assign(part="4")])).draw_without_rendering()
+    cells["root_below"] = {"CD9": 1.0}
+    with pytest.raises(InputError, match="no feature 'CD9' in the data, which have CD4, CD8, a, b"):
+        study(tmp_path, data, model, looked)
+    cells["root_below"] = {"CD4": -1.0}
+    with pytest.raises(InputError, match="no cell is below"):
+        study(tmp_path, data, model, looked)
+
+
+def test_a_ring_of_views(tmp_path):
+    angles = 2 * np.pi * np.arange(72) / 72
+    x = np.stack([np.cos(angles - k) for k in range(6)], 1).astype(np.float32)
+    data = table(np.tile(x, (2, 1)), np.repeat([0, 1], 72), tmp_path)
+    model = AutoencoderModel.model_validate(
+        COMMON
+        | {
+            "architecture": "autoencoder",
+            "arguments": {"hidden": [8], "nodes": 5},
+            "graph": {"kind": "rings", "sizes": {"count": 1, "length": 5}},
+            "variants": [{"name": "none"}, {"name": "gsr", "gsr": 0.01}],
+            "parts": [{"name": "1", "classes": [0, 0]}, {"name": "2", "classes": [1, 1]}],
+            "iterations": 20,
+            "batch": 20,
+        }
+    )
+    files = study(tmp_path, data, model, {"samples": "all", "ring": {"permutations": 19}}, "none")
+    metrics = io.load_table(files.metrics)
+    assert metrics[metrics["level"] == "mean"]["runs"].unique().tolist() == [2]
+    assert metrics["ring_correlation"].between(0, 1).all()
+    drawn(files, "ring.png").draw_without_rendering()
+
+
+CLASSIFIER = {"layer": "code", "epochs": 2, "batch": 20, "variants": [{"name": "none"}, {"name": "gsr", "gsr": [0.01, 1.0]}]}  # fmt: skip  # noqa: E501
+
+
+def test_weights_are_chosen_on_samples_held_out(tmp_path):
+    data = images(tmp_path)
+    model = MapModel.model_validate(
+        COMMON
+        | CLASSIFIER
+        | {
+            "architecture": "map-classifier",
+            "arguments": {"channels": [2], "kernel": 3, "nodes": 4},
+            "graph": {"kind": "grid", "sizes": {"height": 2, "width": 2}},
+            "hold_out": 20,
+        }
+    )
+    path = run("weigh", {"data": data}, [tmp_path / "choice.parquet"], model.settings("weigh"), model="m")[0]
+    choice = io.load_table(path)
+    assert choice["run"].tolist() == [0, 1, 2]
+    assert choice["accuracy"].notna().tolist() == [False, True, True]
+    assert choice.groupby("variant")["chosen"].sum().to_dict() == {"gsr": 1, "none": 1}
+    best = choice[choice["variant"] == "gsr"].set_index("chosen")["accuracy"]
+    assert best[True] == best.max()
+    files = study(tmp_path, data, model, {"patches": {"permutations": 19}}, "none", choice=path)
+    metrics = io.load_table(files.metrics)
+    assert set(metrics["weight"]) == {0.0, choice[choice["chosen"]]["weight"].max()}
+    assert metrics["test_accuracy_gain"].notna().all()
+    drawn(files, "class-maps.png").draw_without_rendering()
+
+
+def test_the_chain_of_methods(tmp_path):
+    data = images(tmp_path)
+    model = MapPerceptronModel.model_validate(
+        COMMON
+        | CLASSIFIER
+        | {
+            "architecture": "map-perceptron",
+            "arguments": {"hidden": [6, 4]},
+            "layer": "relu1",
+            "graph": {"kind": "grid", "sizes": {"height": 2, "width": 3}},
+        }
+    )
+    looked = {"samples": "all", "patches": {"permutations": 9}, "chain": {"samples": 60, "permutations": 5}}
+    files = study(tmp_path, data, model, looked, "none")
+    metrics = io.load_table(files.metrics)
+    for column in ("regions", "region_entropy", "regions_gain"):
+        assert metrics[column].notna().all(), column
+    assert {"clusters", "stability", "sharpness", "own_loss"} <= set(metrics)
+    drawn(files, "variants.png").draw_without_rendering()
+
+
+def test_alignment_of_capsules(tmp_path):
+    data = images(tmp_path, 40, 17)
+    model = CapsuleModel.model_validate(
+        COMMON
+        | CLASSIFIER
+        | {
+            "architecture": "capsule-net",
+            "arguments": {"channels": 2, "primary": 1, "dimensions": 3, "decoder": [5]},
+            "layer": "digits",
+            "graph": {"kind": "capsules", "sizes": {"count": 4, "dimensions": 3}},
+            "epochs": 1,
+            "batch": 10,
+        }
+    )
+    looked = {"samples": "all", "alignment": {"images": 3, "permutations": 19, "steps": [-0.1, 0.0, 0.1]}}
+    files = study(tmp_path, data, model, looked, "none")
+    metrics = io.load_table(files.metrics)
+    assert metrics["aligned"].between(0, 1).all()
+    assert io.load_tensors(files.layers, ["run0.slopes"])["run0.slopes"].shape == (4, 3)
+    drawn(files, "alignment.png").draw_without_rendering()
+
+
+def test_a_perceptron_with_a_shaped_layer(tmp_path):
+    x = np.random.default_rng(0).integers(0, 2, (100, 5)).astype(np.float32)
+    data = table(x, x[:, 0].astype(np.int64), tmp_path)
+    settings = {
+        "architecture": "mlp", "arguments": {"hidden": [4]}, "initialisation": "glorot-uniform", "epsilon": 1e-7,
+        "learning_rate": 0.05, "batch": 25, "epochs": 15, "report_every": 10,
+        "regularization": {
+            "layer": "relu1", "penalty": "gsr", "weight": 0.01, "laplacian": "unnormalised", "form": "quadratic",
+            "graph": {"kind": "rings", "sizes": {"count": 1, "length": 4}},
+        },
+    }  # fmt: skip
+    files = SimpleNamespace(weights=tmp_path / "weights.safetensors", training=tmp_path / "training.parquet")
+    run("shape", {"data": data}, files, settings, model="m", block="000-001")
+    training = io.load_table(files.training)
+    assert (training[(training["split"] == "test") & (training["metric"] == "accuracy")]["value"] > 0.8).all()
+    assert io.metadata(files.weights)["architecture"] == "mlp"
+
+
+# the config
+
+
+def test_every_figure_of_the_kind_is_drawn_by_something():
+    for figure in KINDS["gsr"].figures:
+        assert callable(script("figures").FIGURES[figure])
+
+
+def entry(tmp_path, **changes):
+    """A study of nested clusters, changed; its project."""
+    import shutil
+
+    import yaml
+
+    for kind in ("datasets", "models", "studies"):
+        (tmp_path / "config" / kind).mkdir(parents=True, exist_ok=True)
+    for name in ("datasets/nested-clusters-test", "models/autoencoder-test", "studies/gsr-test"):
+        shutil.copy(ROOT / f"config/{name}.yaml", tmp_path / f"config/{name}.yaml")
+    for name, change in changes.items():
+        path = tmp_path / "config" / {"model": "models/autoencoder-test.yaml", "study": "studies/gsr-test.yaml"}[name]
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | change))
+    return config.project({"studies": ["gsr-test"]}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "sentence"),
+    [
+        ("model", {"graph": {"kind": "grid", "sizes": {"height": 2}}}, r"graph.sizes.*missing.*width"),
+        ("model", {"graph": {"kind": "star", "sizes": {"nodes": 5}}}, "a graph of arguments.nodes, 6, nodes"),
+        ("model", {"graph": None}, "a graph, since the variant gsr has a gsr weight"),
+        ("model", {"variants": [{"name": "a"}, {"name": "a"}]}, "variants.1.name.*a name that no other variant has"),
+        ("model", {"variants": [{"name": "a", "l1": [1.0, 2.0], "l2": [1.0, 2.0]}]}, "one weight, since l1 has a list"),
+        ("model", {"parts": [{"name": "a", "classes": [3, 1]}]}, "the smaller class first"),
+        ("model", {"parts": [{"name": "a", "classes": [0, 9]}]}, "classes 0 to 5, not parts.0.classes"),
+        ("model", {"seeds": 3}, "a multiple of block, which is 2"),
+        ("study", {"structure": {"components": {}}}, "structure.components.*a model with a learned graph"),
+        ("study", {"structure": {"ring": {}}}, "a model whose graph is rings"),
+        ("study", {"structure": {"alignment": {}}}, "a model of architecture capsule-net"),
+        ("study", {"structure": {"patches": {}, "chain": {}}}, "a model of architecture map-perceptron"),
+        ("study", {"evaluate": {"reference": "nobody"}}, "a variant of the model, none, beta-vae and gsr"),
+        ("study", {"figures": ["kl.png"]}, "a figure of a study of gsr"),
+        ("study", {"model": None}, "a model of architecture autoencoder"),
+    ],
+)
+def test_entries_that_do_not_fit_are_refused(tmp_path, name, change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        entry(tmp_path, **{name: change})
+
+
+def test_the_entries_of_the_repository_fit():
+    assert {"gsr-map-mnist", "gsr-modules", "gsr-nested", "gsr-wishbone", "gsr-coil20"} <= set(
+        config.load_all(ROOT).studies
+    )
