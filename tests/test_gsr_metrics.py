@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 import torch
 from scipy.spatial.distance import cdist
+from scipy.stats import spearmanr
+from sklearn.cluster import AffinityPropagation
+from sklearn.metrics import adjusted_rand_score
 
 from interneuron import chain, gsr_metrics, lattices, regions, structure
 from interneuron.errors import InputError
@@ -172,12 +175,21 @@ def test_metrics_have_a_row_a_run_a_mean_over_parts_and_a_curve():
 # the chain
 
 
-def test_clusters_of_planted_groups_are_found_and_stable():
-    base = np.random.default_rng(5).normal(size=(120, 3)).repeat(5, 1)
-    z = base + np.random.default_rng(6).normal(size=base.shape) * 0.05
-    z = np.hstack([z, np.zeros((120, 1))])  # a constant neuron is left out
-    found = by_name(chain.neuron_clusters(z, generator(0, "k")))
-    assert (found["clusters"]["value"], found["stability"]["value"]) == (3, 1)
+def test_clusters_are_scikit_learns_and_their_stability_is_that_of_two_halves():
+    base = np.random.default_rng(5).normal(size=(120, 4)).repeat(5, 1)
+    z = (base + np.random.default_rng(6).normal(size=base.shape)).astype(np.float32)
+
+    def labels(part):
+        s = spearmanr(part).statistic
+        median = np.median(s[~np.eye(len(s), dtype=bool)])
+        own = AffinityPropagation(affinity="precomputed", damping=0.9, max_iter=1000, preference=median, random_state=0)
+        return own.fit(s).labels_
+
+    found = by_name(chain.neuron_clusters(np.hstack([z, np.zeros((120, 1))]), generator(0, "k")))
+    order = generator(0, "k").permutation(120)
+    assert found["clusters"]["value"] == len(set(labels(z)))
+    expected = adjusted_rand_score(labels(z[order[:60]]), labels(z[order[60:]]))
+    assert found["stability"]["value"] == pytest.approx(expected)
     assert np.isnan(by_name(chain.neuron_clusters(z[:, :1], generator(0, "k")))["clusters"]["value"])
 
 
