@@ -54,13 +54,16 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
     sizes = about["graph"]["sizes"]
     shape = tuple(sizes.get(key, sizes.get(other, 1)) for key, other in (("height", "count"), ("width", "length")))
     shown = _with(tensors, about, "maps")
-    classes = len(shown[0][1])
+    classes = max(len(maps) for _, maps in shown)
     figure = _Figure(figsize=(WIDTH, 0.75 + 0.85 * len(shown)), dpi=DPI)
     grid = figure.subplots(len(shown), classes + 1, squeeze=False)
     colours = [plots.mpl.colormaps["tab10" if classes <= 10 else "tab20"](c % 20) for c in range(classes)]
     for row, (number, maps) in zip(grid, shown, strict=True):
         low, high = float(maps.min()), float(maps.max())
         for label, axes in enumerate(row[:-1]):
+            if label >= len(maps):
+                axes.remove()
+                continue
             axes.imshow(maps[label].reshape(shape), vmin=low, vmax=high, cmap="viridis")
             axes.set(xticks=[], yticks=[])
             if row is grid[0]:
