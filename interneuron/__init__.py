@@ -18,6 +18,7 @@ _ROOMS = (
     "clustering",
     "data",
     "evaluate",
+    "graph_networks",
     "graphs",
     "images",
     "influence",
