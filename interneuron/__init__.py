@@ -26,6 +26,8 @@ _ROOMS = (
     "lesion",
     "nets",
     "plots",
+    "region_metrics",
+    "regions",
     "saliency",
     "signals",
     "similarity",
