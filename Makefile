@@ -2,13 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help install run paper ledger test test-system lint bench lock clean
+.PHONY: help install run paper ledger test test-system lint bench lock same clean
 
 # The first of these that starts is used, or PYTHON=/path/to/python.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
 # QUIET=1: only errors and the ledger.
 QUIET ?=
 STUDY ?=
+CONFIG ?= config/config.yaml
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 # Where pip's index lacks the CPU build of torch that is pinned, its own index is asked too.
@@ -68,6 +69,15 @@ lock: install ## resolve requirements.lock anew from pyproject.toml
 	  $$index --index-strategy unsafe-best-match \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header | sed 's/+cpu$$//' > .venv/requirements.lock
 	mv .venv/requirements.lock requirements.lock
+
+same: install ## run twice, in two folders, and compare the bytes of all results (CONFIG=config/paper.yaml)
+	rm -rf .same
+	for run in one two; do \
+	  mkdir -p .same/$$run; git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t .same/$$run; \
+	  (cd .same/$$run; PYTHONPATH="$$PWD" PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --quiet all --configfile $(CONFIG)); \
+	done
+	cd .same/one && $(CURDIR)/$(BIN)/interneuron verify --against ../two
+	rm -rf .same
 
 clean: ## remove what was computed (data/raw stays)
 	rm -rf results data/prepared logs .snakemake

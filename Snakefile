@@ -7,7 +7,6 @@ What to run is in config/config.yaml (or --configfile config/paper.yaml): a list
 
 from snakemake.utils import min_version
 
-from interneuron.workflow.locks import clear_stale_locks
 from interneuron.workflow.plan import Plan
 
 min_version("9.27")
@@ -20,7 +19,6 @@ configfile: "config/config.yaml"
 container: "docker://python:3.11-slim"
 
 
-clear_stale_locks(Path(workflow.basedir))
 if "all" in map(str, workflow.output_settings.quiet or []):
     os.environ.update(INTERNEURON_QUIET="1")  # scripts inherit it
 PLAN = Plan(
@@ -28,6 +26,8 @@ PLAN = Plan(
     Path(workflow.basedir),
     " with ".join(map(os.path.relpath, workflow.configfiles)),
 )
+if workflow.is_main_process:  # jobs on other machines read this file too
+    PLAN.begin()
 
 
 wildcard_constraints:
@@ -45,20 +45,25 @@ localrules:
 
 
 rule all:
-    """The ledger of claims and the report of all studies listed in the config."""
+    """The ledger of claims, the report, and all that is behind them: whatever of it is missing is made again."""
     default_target: True
     input:
-        "results/claims.tsv",
-        "results/report.html",
+        lambda wildcards: PLAN.everything(workflow.rules),
 
 
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/neurons.smk"
+include: "rules/regions.smk"
 include: "rules/results.smk"
 
 
+onstart:
+    PLAN.check_settings(workflow.dag_settings)
+
+
 onsuccess:
+    PLAN.save()
     if Path("results/report.html").is_file():
         print(
             "Done. The ledger: results/claims.tsv (`interneuron claims` prints it). The report: results/report.html"
@@ -66,6 +71,7 @@ onsuccess:
 
 
 onerror:
+    PLAN.save()
     print(
         "Stopped. What is finished is kept: the same command goes on from there. Logs of each job: logs/RULE/"
     )

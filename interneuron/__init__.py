@@ -27,6 +27,8 @@ _ROOMS = (
     "lesion",
     "nets",
     "plots",
+    "region_metrics",
+    "regions",
     "saliency",
     "signals",
     "similarity",

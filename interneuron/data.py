@@ -1,13 +1,19 @@
-"""Readers of dataset formats, and splits. Images are uint8 [samples, height, width], classes int64 [samples]."""
+"""Readers of dataset formats, generated data, and splits.
 
+Images are uint8 [samples, height, width], tables float32 [samples, features], classes int64 [samples].
+"""
+
+import csv
 import gzip
 import io
+import math
 import pickle
+import re
 import struct
 import tarfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -316,6 +322,184 @@ def stratified_split(y: np.ndarray, test_share: float, generator: np.random.Gene
             )
         test[rows[:count]] = True
     return test
+
+
+def random_split(samples: int, test_share: float, generator: np.random.Generator) -> np.ndarray:
+    """Which samples are test samples, bool [samples]: the share `test_share`, rounded up, drawn without repeats.
+
+    Rounded as in scikit-learn's `train_test_split` and Keras's `validation_split`. Raises `InputError` for a share
+    outside of 0 to 1, or when no train sample would be left.
+    """
+    if not 0 < test_share < 1:
+        raise InputError(f"test_share is {test_share}; it takes a number between 0 and 1")
+    count = math.ceil(test_share * samples)
+    if count >= samples:
+        raise InputError(f"test_share {test_share} of {samples} samples leaves none to train on")
+    return np.isin(np.arange(samples), generator.permutation(samples)[:count])
+
+
+# generated
+
+
+def boolean_table(
+    samples: int, features: int, terms: Sequence[Mapping[str, int]], generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Independent Bernoulli(1/2) features v1, v2, ..., and a Boolean function of them in disjunctive normal form.
+
+    A term is a mapping of features to 0 or 1, and true where all of them have these values; y is 1 where any term is.
+    t = (v1 and v3) or (v2 and not v3) is [{v1: 1, v3: 1}, {v2: 1, v3: 0}] (Picchiotti and Gori 2021, section 4.1).
+
+    Returns x float32 [samples, features] and y int64 [samples]. Raises `InputError` for a term without features, one
+    that names another feature or value, and a number of samples or features below 1.
+    """
+    if samples < 1 or features < 1:
+        raise InputError(f"boolean_table: {samples} samples of {features} features; it takes at least 1 of both")
+    x = generator.integers(0, 2, (samples, features), dtype=np.uint8)
+    columns = {f"v{number + 1}": number for number in range(features)}
+    y = np.zeros(samples, bool)
+    for term in terms:
+        if not term or set(term) - set(columns) or set(term.values()) - {0, 1}:
+            raise InputError(f"boolean_table: a term is {dict(term)}; it takes values 0 or 1 of v1 to v{features}")
+        y |= np.logical_and.reduce([x[:, columns[name]] == value for name, value in term.items()])
+    return x.astype(np.float32), y.astype(np.int64)
+
+
+# tables
+
+
+class CSV:
+    """A table of comma-separated values whose first line names its columns, every cell with its line.
+
+    Raises `InputError`, naming line and column, for a file that is missing or not UTF-8, a column that it lacks, a line
+    with more or fewer cells than the first, and no lines after it.
+    """
+
+    def __init__(self, path: Pathlike, columns: Sequence[str]) -> None:
+        self.path, rows = path, []
+        with _reading(path) as file:
+            try:
+                text = file.read().decode("utf-8-sig")
+            except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+                raise InputError(f"{path} is no text in UTF-8 ({error})") from error
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        try:
+            head = next(reader, [])
+            for row in reader:
+                if row:
+                    rows.append((reader.line_num, row))
+        except csv.Error as error:
+            raise InputError(f"{path}: line {reader.line_num} cannot be read ({error})") from error
+        for column in columns:
+            if head.count(column) != 1:
+                raise InputError(
+                    f"{path} has {head.count(column)} columns {column!r}; it has {', '.join(head) or 'none'}"
+                )
+        for line, row in rows:
+            if len(row) != len(head):
+                raise InputError(f"{path}: line {line} has {len(row)} cells; it takes {len(head)}, as the first line")
+        if not rows:
+            raise InputError(f"{path} has no lines after its first; it takes at least one")
+        self.lines = [line for line, _ in rows]
+        self.cells = {name: [row[head.index(name)].strip() for _, row in rows] for name in columns}
+
+    def read(self, column: str, value: Callable[[str], float], takes: str) -> np.ndarray:
+        """A column as float64 [rows], each cell through `value`; a cell for which it raises ValueError is refused."""
+        out = np.empty(len(self.lines))
+        for number, (line, cell) in enumerate(zip(self.lines, self.cells[column], strict=True)):
+            try:
+                out[number] = value(cell)
+            except ValueError:
+                raise InputError(f"{self.path}: line {line}: {column} is {cell!r}, but takes {takes}") from None
+        return out
+
+    def choices(self, column: str, values: Mapping[str, float]) -> np.ndarray:
+        """A column of words or digits, each with its number; an empty one may be among them."""
+        takes = " or ".join(key or "nothing" for key in values)
+
+        def value(cell: str) -> float:
+            if cell not in values:
+                raise ValueError
+            return values[cell]
+
+        return self.read(column, value, takes)
+
+    def numbers(self, column: str, missing: bool = False) -> np.ndarray:
+        """A column of numbers of at least 0; with `missing` an empty cell is NaN, else it is refused."""
+
+        def value(cell: str) -> float:
+            if missing and not cell:
+                return math.nan
+            number = float(cell)
+            if not 0 <= number < math.inf:
+                raise ValueError
+            return number
+
+        return self.read(column, value, "a number of at least 0" + (" or nothing" if missing else ""))
+
+
+TITANIC = ("Pclass", "Sex", "Age", "Fare", "Embarked", "Title", "IsAlone")
+_TITLES = {"Mr": 1, "Miss": 2, "Mrs": 3, "Master": 4, "Mlle": 2, "Ms": 2, "Mme": 3}
+_RARE = ("Lady", "Countess", "Capt", "Col", "Don", "Dr", "Major", "Rev", "Sir", "Jonkheer", "Dona")
+_AGE_CUTS = (16, 32, 48, 64)
+_FARE_CUTS = (7.91, 14.454, 31)
+
+
+def read_titanic(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
+    """Kaggle's Titanic passengers (`train.csv`), cleaned as in the code of Picchiotti and Gori (2021).
+
+    Features, in this order: `Pclass` 1 to 3; `Sex` (female 1); `Age` in bins of 16 years, 0 to 4 (after `fill_ages`);
+    `Fare` in quarters, 0 to 3 (cuts 7.91, 14.454, 31); `Embarked` (S 0, C 1, Q 2; missing: the commonest); `Title` of
+    the name (Mr 1, Miss 2, Mrs 3, Master 4, a rare one 5); `IsAlone` (no SibSp, no Parch). The class is `Survived`.
+
+    Returns x float32 [n, 7] and y int64 [n]. Raises `InputError`, naming line and column, for a cell that is none of
+    what its column takes.
+    """
+    table = CSV(path, ["Survived", "Pclass", "Name", "Sex", "Age", "SibSp", "Parch", "Fare", "Embarked"])
+    y = table.choices("Survived", {"0": 0, "1": 1})
+    pclass = table.choices("Pclass", {"1": 1, "2": 2, "3": 3})
+    sex = table.choices("Sex", {"male": 0, "female": 1})
+    age = fill_ages(table.numbers("Age", missing=True), sex, pclass)
+    embarked = table.choices("Embarked", {"S": 0, "C": 1, "Q": 2, "": math.nan})
+    known = embarked[~np.isnan(embarked)]
+    if not len(known):
+        raise InputError(f"{path}: Embarked is empty in every line, but takes S, C or Q in one at least")
+    embarked[np.isnan(embarked)] = np.bincount(known.astype(int)).argmax()
+    title = table.read(
+        "Name", _title, f"a title: {', '.join([*_TITLES, *_RARE])}, a space before and a point behind it"
+    )
+    alone = (table.numbers("SibSp") + table.numbers("Parch") == 0).astype(float)
+    columns = [pclass, sex, _binned(age, _AGE_CUTS), _binned(table.numbers("Fare"), _FARE_CUTS), embarked, title, alone]
+    return np.stack(columns, axis=1).astype(np.float32), y.astype(np.int64)
+
+
+def fill_ages(age: np.ndarray, sex: np.ndarray, pclass: np.ndarray) -> np.ndarray:
+    """Ages in whole years, a missing one (NaN) as the median of its cell of sex and class.
+
+    The median is rounded to the nearest half, halves of halves up, before all ages are truncated to whole years, as in
+    the code of Picchiotti and Gori (2021). All [n]. Raises `InputError` for a cell with missing ages only.
+    """
+    age = np.array(age, float)
+    missing = np.isnan(age)
+    for cell in np.unique(np.stack([sex, pclass], axis=1)[missing], axis=0):
+        here = (sex == cell[0]) & (pclass == cell[1])
+        if missing[here].all():
+            raise InputError(
+                f"fill_ages: no age is known of sex {cell[0]:g} in class {cell[1]:g}, it takes one at least"
+            )
+        age[here & missing] = np.floor(np.median(age[here & ~missing]) / 0.5 + 0.5) * 0.5
+    return np.trunc(age)
+
+
+def _title(name: str) -> float:
+    found = re.search(r" ([A-Za-z]+)\.", name)
+    if found is None or found[1] not in (*_TITLES, *_RARE):
+        raise ValueError
+    return _TITLES.get(found[1], 5)
+
+
+def _binned(values: np.ndarray, cuts: Sequence[float]) -> np.ndarray:
+    """Number of the bin of each value: 0 up to the first cut, itself included, and so on."""
+    return np.digitize(values, cuts, right=True)
 
 
 def _read_idx(path: Pathlike, dimensions: int, what: str) -> np.ndarray:

@@ -259,9 +259,23 @@ def adjusted_rand(a: ArrayLike, b: ArrayLike) -> float:
         )
     _, i = np.unique(first, return_inverse=True)
     _, j = np.unique(second, return_inverse=True)
-    table = np.bincount(i * (j.max() + 1) + j, minlength=(i.max() + 1) * (j.max() + 1)).reshape(i.max() + 1, -1)
+    return agreement(
+        np.bincount(i * (j.max() + 1) + j, minlength=(i.max() + 1) * (j.max() + 1)).reshape(i.max() + 1, -1)
+    )
+
+
+def agreement(counts: ArrayLike) -> float:
+    """The adjusted Rand index from the table of counts [a, b] of two labellings.
+
+    Raises InputError for anything but a table of whole numbers of at least 0 with a sample in it.
+    """
+    table = np.asarray(counts)
+    if table.ndim != 2 or table.dtype.kind not in "iu" or (table < 0).any() or not table.sum():
+        raise InputError(
+            f"agreement: counts are {table.dtype} of shape {table.shape}; it takes whole numbers [a, b], not all 0"
+        )
     together, rows, columns, pairs = (
-        float((n * (n - 1) // 2).sum()) for n in (table, table.sum(1), table.sum(0), np.array(len(i)))
+        float((n * (n - 1) // 2).sum()) for n in (table, table.sum(1), table.sum(0), table.sum())
     )
     expected = rows * columns / pairs if pairs else 0.0
     greatest = (rows + columns) / 2

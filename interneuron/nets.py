@@ -1,4 +1,4 @@
-"""Architectures: the conditional VAE whose decoder is opened, and the judge that looks at its images."""
+"""Architectures: the conditional VAE whose decoder is opened, the judge that looks at its images, the perceptron."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from interneuron.errors import InputError
+from interneuron.registry import Registry
 
 
 class ConditionalVAE(nn.Module):
@@ -118,7 +119,30 @@ class Judge(nn.Module):
         return self.classifier(self.features(x).flatten(-3))
 
 
-_ARCHITECTURES: dict[str, type[nn.Module]] = {"conditional-vae": ConditionalVAE, "judge": Judge}
+class MLP(nn.Sequential):
+    """Multilayer perceptron for classification: linear1, relu1, linear2, relu2, ..., linearK.
+
+    Of two classes there is one logit, that of class 1 (a sample is taken for class 1 where it is above 0); of more, one
+    a class. `hidden` are the sizes of the hidden layers, in order.
+
+    Shapes: x [..., inputs] -> logits [..., 1] or [..., classes].
+
+    Raises: InputError where a size is not a whole number of at least 1, and without a hidden layer.
+
+    Source: Picchiotti and Gori 2021, section 2.
+    """
+
+    def __init__(self, inputs: int, classes: int, hidden: Sequence[int]) -> None:
+        _check_sizes(inputs=inputs, classes=classes, hidden=hidden)
+        if not hidden:
+            raise InputError("hidden: got no sizes, it takes at least one hidden layer")
+        super().__init__(OrderedDict(_perceptron(inputs, *hidden, 1 if classes == 2 else classes).named_children()))
+        self.inputs, self.classes = inputs, classes
+
+
+_ARCHITECTURES: Registry[type[nn.Module]] = Registry(
+    "architecture", {"conditional-vae": ConditionalVAE, "judge": Judge, "mlp": MLP}
+)
 
 
 def fit_arguments(
@@ -128,21 +152,21 @@ def fit_arguments(
 
     Raises: InputError for an unknown architecture.
     """
-    _check_architecture(architecture)
-    sizes = {"pixels": height * width} if architecture == "conditional-vae" else {"height": height, "width": width}
+    kind = _ARCHITECTURES[architecture]
+    sizes = {"pixels": height * width} if issubclass(kind, ConditionalVAE) else {"height": height, "width": width}
     return {**arguments, **sizes, "classes": classes}
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """A network by the name of its architecture: `conditional-vae` or `judge`; its parameters are not yet set.
+    """A network by the name of its architecture: `conditional-vae`, `judge` or `mlp`; its parameters are not yet set.
 
     Raises: InputError for an unknown architecture, or arguments that it does not take.
     """
-    _check_architecture(architecture)
+    kind = _ARCHITECTURES[architecture]
     try:
         # Parameters on the meta device draw nothing from the global generator.
         with torch.device("meta"):
-            network = _ARCHITECTURES[architecture](**arguments)
+            network = kind(**arguments)
     except TypeError as error:
         raise InputError(f"architecture {architecture}: {str(error).split('__init__() ')[-1]}") from error
     return network.to_empty(device="cpu")
@@ -210,8 +234,3 @@ def _check_sizes(**sizes: int | Sequence[int]) -> None:
                     if many
                     else f"{name}: got {size!r}, it takes a whole number of at least 1"
                 )
-
-
-def _check_architecture(architecture: str) -> None:
-    if architecture not in _ARCHITECTURES:
-        raise InputError(f"no architecture {architecture!r}; there are {', '.join(_ARCHITECTURES)}")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from interneuron.errors import InputError
 from interneuron.nets import ConditionalVAE, build, initialise
+from interneuron.registry import Registry
 from interneuron.seeds import torch_generator
 
 Losses = tuple[Tensor, dict[str, Tensor]]
@@ -74,7 +76,6 @@ def train(
     _check(x, y, x_test, y_test, seeds, iterations, learning_rate, batch, shift, scale, report_every)
     _check_name("optimiser", optimiser, ("adam",))
     _check_name("schedule", schedule, ("constant", "cosine"))
-    _check_name("loss", loss, tuple(_LOSSES))
     needed, measure = _LOSSES[loss]
     if architecture != needed:
         raise InputError(f"loss {loss} is for the architecture {needed}, got {architecture}")
@@ -113,6 +114,155 @@ def train(
     return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}, means.rows
 
 
+# Weights' initialisations; biases begin at 0.
+_INITIALISATIONS: Registry[Callable[..., Tensor]] = Registry(
+    "initialisation", {"glorot-uniform": nn.init.xavier_uniform_, "kaiming-normal": nn.init.kaiming_normal_}
+)
+
+
+def train_perceptrons(
+    arguments: Mapping[str, Any],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    learning_rate: float,
+    batch: int = 32,
+    activity: float = 0.0,
+    kernel: float = 0.0,
+    initialisation: str = "glorot-uniform",
+    epsilon: float = 1e-7,
+    scale: float = 1.0,
+    report_every: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Multilayer perceptrons, one a seed, trained side by side, in the way of Keras.
+
+        loss = cross-entropy + activity mean_n sum_j |a_nj| + kernel sum_ij W_ij^2
+
+    with the binary cross-entropy of one logit where there are two classes, a [n, units] the activations of the first
+    hidden layer (after its ReLU) and W its weights; cross-entropy and activations are averaged over the batch. Adam
+    with betas 0.9 and 0.999. Every seed has its own initialisation (random weights, zero biases) and its own order of
+    the samples (each epoch a new shuffle; its last batch may be smaller), both from generators derived from the seed's
+    number alone: company in the block changes a seed's numbers by rounding at most.
+
+    Args:
+        arguments: of `interneuron.nets.MLP`.
+        x, y: training samples, a table, float32 [n, features], or images, uint8 [n, height, width]; classes, int64 [n].
+            The networks see x / scale, flat.
+        x_test, y_test: the same of the test split.
+        seeds: numbers of the seeds.
+        epochs: passes over all training samples.
+        batch: samples a seed and iteration.
+        activity, kernel: weights of the penalties.
+        initialisation: `glorot-uniform`, Keras's default (uniform within sqrt(6 / (inputs + outputs)); Glorot and
+            Bengio 2010, equation 16), or `kaiming-normal` (standard deviation sqrt(2 / inputs); He et al. 2015).
+        epsilon: what Adam adds to the root of the second moment, after the correction of its bias.
+        report_every: iterations that one row of training means covers.
+        progress: called with (iterations done, iterations).
+
+    Returns: the parameters, float32 [seeds, ...] by name, and the rows of training.parquet, as `train`. `activity` is
+        the mean over the batch of the first hidden layer's summed activations.
+
+    Raises: InputError for data or settings that do not fit, and, naming the iteration and the seeds, when the loss is
+        no longer finite.
+
+    Source: Picchiotti and Gori 2021, section 4, and their code.
+    """
+    seeds = [int(seed) for seed in seeds]
+    _check_samples(x, y, x_test, y_test, seeds)
+    counts = {"epochs": epochs, "batch": batch, "report_every": report_every}
+    positive = {"learning_rate": learning_rate, "scale": scale, "epsilon": epsilon}
+    _check_numbers(counts, positive, {"activity": activity, "kernel": kernel})
+    draw = _INITIALISATIONS[initialisation]
+    networks = [build("mlp", arguments) for _ in seeds]
+    _check_classes(_classes(networks[0]), y, y_test)
+    for seed, network in zip(seeds, networks, strict=True):
+        generator = torch_generator(seed, "initialisation")
+        for name, parameter in network.named_parameters():
+            with torch.no_grad():
+                parameter.zero_() if name.endswith("bias") else draw(parameter, generator=generator)
+    stacked = {
+        name: nn.Parameter(torch.stack([network.get_parameter(name).detach() for network in networks]))
+        for name, _ in networks[0].named_parameters()
+    }
+    parameters = list(stacked.values())
+    layers = list(zip(parameters[::2], parameters[1::2], strict=True))
+    if layers[0][0].shape[2] != x[0].numel():
+        raise InputError(f"training: samples have {x[0].numel()} numbers, the network takes {layers[0][0].shape[2]}")
+
+    measure = partial(_penalised, layers, scale=scale, activity=activity, kernel=kernel)
+    steps = torch.optim.Adam(parameters, lr=learning_rate, eps=epsilon, fused=True)
+    orders = [torch_generator(seed, "order") for seed in seeds]
+    means = _Means(seeds)
+    batches = -(-len(x) // batch)
+    for i in range(epochs * batches):
+        at = i % batches
+        if at == 0:
+            order = torch.stack([torch.randperm(len(x), generator=generator) for generator in orders])
+        rows = order[:, at * batch : (at + 1) * batch]
+        total, metrics = measure(*(of.index_select(0, rows.flatten()).unflatten(0, rows.shape) for of in (x, y)))
+        everything = total.sum()
+        if not math.isfinite(everything.item()):
+            raise InputError(_not_finite(total, seeds, f"in iteration {i + 1:,}", learning_rate))
+        steps.zero_grad()
+        everything.backward()
+        steps.step()
+        means.add({"loss": total, **metrics}, 1)
+        if (i + 1) % report_every == 0 or i + 1 == epochs * batches:
+            means.report(i + 1, "train")
+        if progress is not None:
+            progress(i + 1, epochs * batches)
+
+    with torch.no_grad():
+        for start in range(0, len(x_test), 1000):
+            part = [of[start : start + 1000].expand(len(seeds), -1, *of.shape[1:]) for of in (x_test, y_test)]
+            total, metrics = measure(*part)
+            if not total.isfinite().all():
+                raise InputError(_not_finite(total, seeds, "on the test split", learning_rate))
+            means.add({"loss": total, **metrics}, part[0].shape[1])
+    means.report(epochs * batches, "test")
+    return {name: parameter.detach().clone() for name, parameter in stacked.items()}, means.rows
+
+
+def _penalised(
+    layers: Sequence[tuple[Tensor, Tensor]],
+    samples: Tensor,
+    classes: Tensor,
+    scale: float,
+    activity: float,
+    kernel: float,
+) -> Losses:
+    """Loss and metrics, each [seeds], of samples [seeds, n, ...] and classes [seeds, n]."""
+    values = samples.flatten(2).to(torch.float32)
+    if scale != 1:
+        values = values / scale
+    # [seeds, units, n]: small products are quickest with the samples last.
+    outputs = [values.transpose(1, 2)]
+    for number, (weight, bias) in enumerate(layers):
+        inputs = outputs[-1].relu() if number else outputs[-1]
+        outputs.append(torch.baddbmm(bias.unsqueeze(2), weight, inputs))
+    logits = outputs[-1]
+    if logits.shape[1] == 1:
+        logits, truth = logits[:, 0], classes.to(torch.float32)
+        each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        right = (logits > 0) == (classes > 0)
+    else:
+        each = functional.cross_entropy(logits, classes, reduction="none")
+        right = logits.argmax(1) == classes
+    loss = each.mean(1)
+    metrics = {"cross_entropy": loss, "accuracy": right.float().mean(1)}
+    if activity:
+        metrics["activity"] = outputs[1].relu().sum(1).mean(1)
+        loss = loss + activity * metrics["activity"]
+    if kernel:
+        loss = loss + kernel * layers[0][0].square().sum((1, 2))
+    return loss, metrics
+
+
 def _conditional_beta_vae(
     network: Any,
     x: Tensor,
@@ -145,10 +295,10 @@ def _cross_entropy(logits: Tensor, onehot: Tensor) -> Tensor:
     return -(functional.log_softmax(logits, -1) * onehot).sum(-1).mean(-1)
 
 
-_LOSSES: dict[str, tuple[str, Callable[..., Losses]]] = {
-    "conditional-beta-vae": ("conditional-vae", _conditional_beta_vae),
-    "cross-entropy": ("judge", _classification),
-}
+_LOSSES: Registry[tuple[str, Callable[..., Losses]]] = Registry(
+    "loss",
+    {"conditional-beta-vae": ("conditional-vae", _conditional_beta_vae), "cross-entropy": ("judge", _classification)},
+)
 
 
 class _StackedProduct(torch.autograd.Function):
@@ -375,6 +525,38 @@ def _check(
             raise InputError(f"training: {name} is {value}, it takes a positive number")
     if batch > len(x):
         raise InputError(f"training: batch is {batch}, it takes at most the {len(x)} training images")
+
+
+def _check_samples(x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, seeds: Sequence[int]) -> None:
+    for split, samples, classes in (("train", x, y), ("test", x_test, y_test)):
+        if (samples.ndim, samples.dtype) not in ((2, torch.float32), (3, torch.uint8)) or not samples.numel():
+            raise InputError(
+                f"training: {split} samples are {samples.dtype} of shape {tuple(samples.shape)}, it takes float32 "
+                "[samples, features] or uint8 [samples, height, width], at least one"
+            )
+        if not samples.isfinite().all():
+            raise InputError(f"training: {split} samples hold NaN or infinite numbers, it takes finite ones")
+        if classes.shape != samples.shape[:1] or classes.dtype != torch.int64:
+            raise InputError(
+                f"training: {split} classes are {classes.dtype} of shape {tuple(classes.shape)}, it takes int64 "
+                f"[{len(samples)}], one a sample"
+            )
+    if x.shape[1:] != x_test.shape[1:]:
+        raise InputError(f"training: test samples have shape {tuple(x_test.shape[1:])}, it takes {tuple(x.shape[1:])}")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
+
+
+def _check_numbers(counts: Mapping[str, int], positive: Mapping[str, float], not_negative: Mapping[str, float]) -> None:
+    for name, number in counts.items():
+        if number < 1:
+            raise InputError(f"training: {name} is {number}, it takes at least 1")
+    for name, value in positive.items():
+        if not 0 < value < math.inf:
+            raise InputError(f"training: {name} is {value}, it takes a positive number")
+    for name, value in not_negative.items():
+        if not 0 <= value < math.inf:
+            raise InputError(f"training: {name} is {value}, it takes a number of at least 0")
 
 
 def _check_classes(classes: int, y: Tensor, y_test: Tensor) -> None:

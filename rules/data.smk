@@ -1,4 +1,4 @@
-"""From published bytes to arrays: `download` checks every file's SHA-256, `prepare` reads the format."""
+"""From published bytes to arrays: `download` checks every file's SHA-256, `prepare` reads images, `tabulate` tables."""
 
 
 rule download:
@@ -25,6 +25,8 @@ rule prepare:
         "data/prepared/{dataset}.safetensors",
     log:
         "logs/prepare/{dataset}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.datasets("prepare")),
     threads: 1
     resources:
         mem_mb=PLAN.memory(700),
@@ -33,3 +35,23 @@ rule prepare:
         settings=PLAN.prepare,
     script:
         "../scripts/prepare.py"
+
+
+rule tabulate:
+    """Read a dataset's files, or generate its samples: one table of features, classes and split."""
+    input:
+        files=PLAN.raw_files,
+    output:
+        "data/prepared/{dataset}.safetensors",
+    log:
+        "logs/tabulate/{dataset}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.datasets("tabulate")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(500),
+        runtime=PLAN.runtime(10),
+    params:
+        settings=PLAN.tabulate,
+    script:
+        "../scripts/tabulate.py"

@@ -12,6 +12,8 @@ rule train:
         "logs/train/{model}/{block}.log",
     benchmark:
         "logs/train/{model}/{block}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("train")),
     threads: 1
     resources:
         mem_mb=PLAN.memory(1200),
@@ -20,3 +22,26 @@ rule train:
         settings=PLAN.train,
     script:
         "../scripts/train.py"
+
+
+rule fit:
+    """Fit a perceptron's seeds of one block to a table or to images; weights of all of them, and how it went."""
+    input:
+        data=PLAN.training_data,
+    output:
+        weights="results/models/{model}/{block}/weights.safetensors",
+        training="results/models/{model}/{block}/training.parquet",
+    log:
+        "logs/fit/{model}/{block}.log",
+    benchmark:
+        "logs/fit/{model}/{block}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("fit")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1200),
+        runtime=PLAN.runtime(30),
+    params:
+        settings=PLAN.fit,
+    script:
+        "../scripts/fit.py"

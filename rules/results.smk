@@ -4,15 +4,7 @@
 rule evaluate:
     """Everything that a claim can be about, a row a seed and thing measured."""
     input:
-        data=PLAN.data,
-        judge=PLAN.judge_training,
-        training=PLAN.training,
-        activations="results/studies/{study}/{block}/activations.safetensors",
-        ace="results/studies/{study}/{block}/ace.safetensors",
-        clusters="results/studies/{study}/{block}/clusters.parquet",
-        sweep="results/studies/{study}/{block}/sweep.parquet",
-        lesions="results/studies/{study}/{block}/lesions.parquet",
-        null="results/studies/{study}/{block}/null.parquet",
+        unpack(PLAN.evaluated),
     output:
         "results/studies/{study}/{block}/metrics.parquet",
     log:
@@ -68,12 +60,13 @@ rule claims:
 
 
 rule report:
-    """One self-contained page: the ledger first, then a section a study."""
+    """One self-contained page: the ledger first, then a section a study; and the ledger's numbers for programs."""
     input:
         claims="results/claims.tsv",
         figures=PLAN.all_figures,
     output:
-        "results/report.html",
+        page="results/report.html",
+        metrics="results/claims.json",
     log:
         "logs/report/report.log",
     threads: 1

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from interneuron.registry import Registry
 from interneuron.workflow.script import log, step
 
 
@@ -24,7 +25,8 @@ def seen(path, seed, digit):
     return float((~active).sum()), unchanged, images
 
 
-def main(job):
+def neurons(job):
+    """Metrics of a study of neurons: latents, clusters, lesions."""
     import pandas as pd
 
     from interneuron import evaluate, io
@@ -102,6 +104,80 @@ def sentence(seed, model, clusters):
     active = int(model.set_index("seed").loc[seed, "active_latents"])
     runs = clusters[clusters["seed"] == seed].groupby(["digit", "latent", "alpha", "reading", "draws"])["converged"]
     return f"seed {seed}: {active} active latents, {int(runs.first().sum())} of {runs.ngroups} clusterings converged"
+
+
+def region_tensors(path, seed, names):
+    """Tensors of one seed of maps.safetensors whose names, after the seed's, begin with one of these."""
+    from interneuron import io
+
+    prefix = f"seed{seed}."
+    own = [name for name in io.tensor_names(path) if name.startswith(tuple(prefix + name for name in names))]
+    return {name.removeprefix(prefix): values for name, values in io.load_tensors(path, own).items()}
+
+
+def regions(job):
+    """Metrics of a study of regions: their number and kinds, labellings, profiles, importance, merging."""
+    import pandas as pd
+
+    from interneuron import io, region_metrics
+
+    settings = job.params.settings
+    table, merging = io.load_table(job.input.regions), io.load_table(job.input.merging)
+    about = io.metadata(job.input.maps)
+    common = io.load_tensors(job.input.maps, ["spread", "correlations"])
+    names, spread = about["features"], common["spread"]
+    networks = region_metrics.networks(table, io.load_table(job.input.training), settings["support_above"])
+    more, labellings, profiles, features, merged, paths = [], [], [], [], [], []
+    for seed, own in table.groupby("seed", sort=True):
+        maps = region_tensors(
+            job.input.maps, seed, ["omega", "gradients", "permutation", "borders", "profile.", "sets."]
+        )
+        weights = np.abs(maps["omega"]).mean(1)
+        omega = own["support"].to_numpy()[: len(weights)] @ weights
+        measures = {"omega": omega, "spread": omega * spread}
+        measures |= {name: maps[name] for name in ("permutation", "gradients")}
+        row = region_metrics.importances(measures)
+        row |= {"border_median": maps["borders"][50], "border_tenth": maps["borders"][10]}
+        more.append({"seed": seed, **row})
+        for principle, path in merging[merging["seed"] == seed].groupby("principle", sort=True):
+            at = {"seed": seed, "principle": principle}
+            merged.append(region_metrics.merged(path, settings["kept"], len(own)).assign(**at))
+            paths.append(at | region_metrics.chosen(path))
+            for name in about["labellings"] if path["regions"].max() == len(own) else ():
+                paths.append(at | {"labelling": name} | region_metrics.found(maps[f"sets.{name}"], path))
+        if names:
+            flat, above = maps["omega"][:, 0], settings["correlated_above"]
+            of = region_metrics.features(own, flat, spread, common["correlations"], names, above)
+            features.append(of.assign(seed=seed))
+        for name, terms in about["labellings"].items():
+            row = region_metrics.labelling(maps[f"sets.{name}"])
+            if terms is not None:
+                values = [{names.index(feature): value for feature, value in term.items()} for term in terms]
+                row |= region_metrics.terms(maps[f"sets.{name}"], flat, list(own["pattern"]), values)
+            labellings.append({"seed": seed, "labelling": name, **row})
+        for name in about["profiles"]:
+            profiles.append({"seed": seed, "profile": name, **region_metrics.profile(own, maps[f"profile.{name}"])})
+    parts = [
+        ("labelling", pd.DataFrame(labellings)),
+        ("profile", pd.DataFrame(profiles)),
+        ("feature", pd.concat(features) if features else pd.DataFrame()),
+        ("merged", pd.concat(merged)),
+        ("path", pd.DataFrame(paths)),
+    ]
+    io.save_table(job.output[0], region_metrics.assemble(networks.merge(pd.DataFrame(more), on="seed"), parts))
+    for principle, of in merging.groupby("principle", sort=True):
+        chosen = of[of["chosen"]]
+        log.info(
+            f"{networks['regions'].median():g} regions in the median of the seeds, merged by {principle} to "
+            f"{chosen['regions'].median():g}, which keep {chosen['fidelity'].median():.2%} of the predictions"
+        )
+
+
+KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions})
+
+
+def main(job):
+    KINDS[job.params.settings["kind"]](job)
 
 
 if __name__ == "__main__":

@@ -3,25 +3,39 @@
 from pathlib import Path
 from typing import Any
 
+import interneuron
 from interneuron.errors import InputError
+from interneuron.registry import Registry
 from interneuron.workflow.script import log, step
 
 MS_A_FRAME = 350
+MOST_REGIONS = 4
 
 
 class Study:
     """The study's files, read when they are asked for, and what of them the picture is of: `digit`, the least seed.
 
-    The settings say `digit`, `active_above` and `fail_below` (the study's thresholds), and may say `reported` (rows
-    that a paper gives, drawn beside ours: see `plots.clusters` and `plots.sizes`).
+    The settings of a study of neurons say `digit`, `active_above` and `fail_below` (the study's thresholds), and may
+    say `reported` (rows that a paper gives, drawn beside ours: see `plots.clusters` and `plots.sizes`); those of a
+    study of regions say `claims` (the paper's, with what it reported).
     """
 
     def __init__(self, inputs: Any, settings: dict[str, Any]) -> None:
         self.inputs = inputs
-        self.digit = int(settings["digit"])
-        self.active_above = float(settings["active_above"])
-        self.fail_below = float(settings["fail_below"])
+        self.settings = settings
         self.rows = settings.get("reported")
+
+    @property
+    def digit(self) -> int:
+        return int(self.settings["digit"])
+
+    @property
+    def active_above(self) -> float:
+        return float(self.settings["active_above"])
+
+    @property
+    def fail_below(self) -> float:
+        return float(self.settings["fail_below"])
 
     def table(self, name: str) -> Any:
         """All blocks of a table, one below the other."""
@@ -100,61 +114,71 @@ class Study:
         return pd.DataFrame(self.rows) if self.rows else None
 
 
-def traversal(study: Study) -> tuple[Any, ...]:
+def images(study: Study) -> tuple[Any, ...]:
+    """What both traversals show."""
     latents = study.latents()
     title = f"Images of digit {study.digit} as one latent moves, seed {study.seed()}"
     return study.effect_of("traversal", latents), study.names(latents), study.alphas(), title
 
 
-def effects(study: Study) -> tuple[Any, ...]:
+def traversal(study: Study) -> Any:
+    return interneuron.plots.traversal(*images(study))
+
+
+def traversal_frames(study: Study) -> Any:
+    return interneuron.plots.traversal_frames(*images(study))
+
+
+def effects(study: Study) -> Any:
     latents = study.active()
     title = f"Average causal effect of the active latents on the pixels of digit {study.digit}, seed {study.seed()}"
-    return study.effect_of("effect", latents), study.names(latents), study.alphas(), title
+    return interneuron.plots.effects(study.effect_of("effect", latents), study.names(latents), study.alphas(), title)
 
 
-def classes(study: Study) -> tuple[Any, ...]:
+def classes(study: Study) -> Any:
     title = f"Average causal effect of every class on the pixels, seed {study.seed()}"
-    return study.pixels(f"seed{study.seed()}.class.effect"), title
+    return interneuron.plots.classes(study.pixels(f"seed{study.seed()}.class.effect"), title)
 
 
-def published(study: Study) -> tuple[Any, ...]:
+def published(study: Study) -> Any:
     """The strongest latent and the weakest, a nuisance."""
     latents = list(dict.fromkeys([study.latents()[0], study.latents()[-1]]))
     title = f"Effects from common draws, and as published, digit {study.digit}, seed {study.seed()}"
     both = [study.effect_of(kind, latents) for kind in ("effect", "published")]
-    return *both, study.names(latents), study.alphas(), title
+    return interneuron.plots.published(*both, study.names(latents), study.alphas(), title)
 
 
-def kl(study: Study) -> tuple[Any, ...]:
-    return study.kl(), study.active_above
+def kl(study: Study) -> Any:
+    return interneuron.plots.kl(study.kl(), study.active_above)
 
 
-def preference(study: Study) -> tuple[Any, ...]:
-    return study.strongest(study.table("sweep")), study.seed()
+def preference(study: Study) -> Any:
+    return interneuron.plots.preference(study.strongest(study.table("sweep")), study.seed())
 
 
-def clusters(study: Study) -> tuple[Any, ...]:
-    return study.strongest(study.table("sweep")), study.reported()
+def clusters(study: Study) -> Any:
+    return interneuron.plots.clusters(study.strongest(study.table("sweep")), study.reported())
 
 
-def layers(study: Study) -> tuple[Any, ...]:
-    return study.strongest(study.table("clusters")), study.seed()
+def layers(study: Study) -> Any:
+    return interneuron.plots.layers(study.strongest(study.table("clusters")), study.seed())
 
 
-def sizes(study: Study) -> tuple[Any, ...]:
+def sizes(study: Study) -> Any:
     table = study.strongest(study.table("lesions"))
-    return table[(table["scope"] == "all") & (table["ablation"] == "zero")], study.reported()
+    table = table[(table["scope"] == "all") & (table["ablation"] == "zero")]
+    return interneuron.plots.sizes(table, study.reported())
 
 
-def null(study: Study) -> tuple[Any, ...]:
+def null(study: Study) -> Any:
     tables = [study.strongest(study.table(name)) for name in ("lesions", "null")]
     lesions, random = (table[table["ablation"] != "mean"] for table in tables)
-    return lesions, random, study.seed(), study.fail_below
+    return interneuron.plots.null(lesions, random, study.seed(), study.fail_below)
 
 
-def lesions(study: Study) -> tuple[Any, ...]:
+def lesions(study: Study) -> Any:
     """Each reading's clustering nearest alpha = 0, of the first block's first seed: the one with example images."""
-    from interneuron import io, plots
+    from interneuron import io
 
     path = study.inputs.lesioned[0]
     table = study.strongest(io.load_table(study.inputs.lesions[0]))
@@ -173,46 +197,132 @@ def lesions(study: Study) -> tuple[Any, ...]:
             f"{cluster}: {neurons:,} neurons, {accuracy:.0%}"
             for cluster, neurons, accuracy in zip(own["cluster"], own["neurons"], own["accuracy"], strict=True)
         ]
+        kind = interneuron.plots.READINGS.get(reading, (reading,))[0]
         panels.append(
             {
-                "title": f"clusters of {plots.READINGS.get(reading, (reading,))[0]}, latent set to {alphas[at]:g}",
+                "title": f"clusters of {kind}, latent set to {alphas[at]:g}",
                 "images": images,
                 "names": ["intact", *rows],
                 "fails": [False, *(own["accuracy"] < study.fail_below)],
             }
         )
-    return (
-        panels,
-        alphas,
-        f"Digit {study.digit} with one cluster silenced (its size; images that the judge still recognises)",
-    )
+    title = f"Digit {study.digit} with one cluster silenced (its size; images that the judge still recognises)"
+    return interneuron.plots.lesions(panels, alphas, title)
 
 
-# Name of a picture: what reads its data, and the function of interneuron.plots that draws them.
-FIGURES = {
-    "traversal.png": (traversal, "traversal"),
-    "traversal.gif": (traversal, "traversal_frames"),
-    "effects.png": (effects, "effects"),
-    "classes.png": (classes, "classes"),
-    "published.png": (published, "published"),
-    "kl.png": (kl, "kl"),
-    "preference.png": (preference, "preference"),
-    "clusters.png": (clusters, "clusters"),
-    "layers.png": (layers, "layers"),
-    "lesions.png": (lesions, "lesions"),
-    "sizes.png": (sizes, "sizes"),
-    "null.png": (null, "null"),
-}
+def networks(study: Study) -> Any:
+    """The metrics of each seed's regions as a whole."""
+    table = study.table("metrics")
+    return table[table["level"] == "network"].sort_values("seed", ignore_index=True)
+
+
+def regions(study: Study) -> Any:
+    """With the numbers that the paper gives of all seeds, as far as they are numbers or percentages."""
+    reported = {}
+    for claim in study.settings["claims"]:
+        number = claim["reported"].removesuffix("%").strip()
+        if claim["metric"] in ("regions", "accuracy") and number.isdecimal():
+            reported[claim["metric"]] = float(number) / (100 if claim["reported"].endswith("%") else 1)
+    return interneuron.plots.regions(networks(study), reported)
+
+
+def held(study: Study) -> Any:
+    """By seed, how many of the paper's statements hold of it by themselves."""
+    import pandas as pd
+
+    from interneuron import claims
+
+    metrics = study.table("metrics")
+    held = pd.Series(0, index=sorted(metrics["seed"].unique()))
+    for claim in study.settings["claims"]:
+        values = claims.select(claim, metrics)
+        held[values.index[claims.parse(claim["holds_if"]).true_for(values)]] += 1
+    return held
+
+
+def row_of(study: Study, seed: int, title: str) -> dict[str, Any]:
+    """What `plots.importance` takes of one seed: its regions of most support."""
+    from interneuron import io
+
+    path = next(path for path in study.inputs.maps if seed in io.metadata(path)["seeds"])
+    maps = io.load_tensors(path, [f"seed{seed}.omega", "spread"])
+    omega, spread = maps[f"seed{seed}.omega"][:, 0], maps["spread"]
+    table = study.table("regions")
+    table = table[table["seed"] == seed].iloc[: min(MOST_REGIONS, len(omega))]
+    panels = [
+        {
+            "title": f"{pattern}, {support:.0%} of samples,\n{positives:.0%} taken for 1, {truth:.0%} are 1",
+            "weights": weights,
+            "spread": weights * spread,
+        }
+        for pattern, support, positives, truth, weights in zip(
+            *(table[column] for column in ("pattern", "support", "positives", "truth")), omega, strict=False
+        )
+    ]
+    return {"title": title, "regions": panels}
+
+
+def importance(study: Study) -> Any:
+    """The seed of which most of the paper's statements hold, and the one in the middle."""
+    from interneuron import io
+
+    counts = held(study)
+    total = len(study.settings["claims"])
+    most = int(counts.idxmax())
+    middle = int(counts.sort_values(kind="stable").index[(len(counts) - 1) // 2])
+    rows = [
+        row_of(study, most, f"Seed {most}, most like the paper: {counts[most]} of {total} statements hold of it"),
+        row_of(study, middle, f"Seed {middle}, in the middle: {counts[middle]} of {total}"),
+    ]
+    features = study.table("metrics")
+    features = features[(features["level"] == "feature") & (features["seed"] == most)].set_index("feature")
+    names = io.metadata(study.inputs.maps[0])["features"]
+    return interneuron.plots.importance(rows, names, [features["correlated"].get(name) == 1 for name in names])
+
+
+def merging(study: Study) -> Any:
+    return interneuron.plots.merging(study.table("merging"), networks(study))
+
+
+def borders(study: Study) -> Any:
+    from interneuron import io
+
+    quantiles = {}
+    for path in study.inputs.maps:
+        for seed in io.metadata(path)["seeds"]:
+            quantiles[seed] = io.load_tensors(path, [f"seed{seed}.borders"])[f"seed{seed}.borders"]
+    return interneuron.plots.borders(quantiles, study.table("regions"))
+
+
+# What draws each picture.
+FIGURES = Registry(
+    "figure",
+    {
+        "traversal.png": traversal,
+        "traversal.gif": traversal_frames,
+        "effects.png": effects,
+        "classes.png": classes,
+        "published.png": published,
+        "kl.png": kl,
+        "preference.png": preference,
+        "clusters.png": clusters,
+        "layers.png": layers,
+        "lesions.png": lesions,
+        "sizes.png": sizes,
+        "null.png": null,
+        "regions.png": regions,
+        "importance.png": importance,
+        "merging.png": merging,
+        "borders.png": borders,
+    },
+)
 
 
 def main(job: Any) -> None:
-    name = job.wildcards.figure
-    if name not in FIGURES:
-        raise InputError(f"there is no figure {name!r}; there are {', '.join(FIGURES)}")
-    from interneuron import io, plots
+    from interneuron import io
 
-    read, draw = FIGURES[name]
-    picture = getattr(plots, draw)(*read(Study(job.input, job.params.settings)))
+    name = job.wildcards.figure
+    picture = FIGURES[name](Study(job.input, job.params.settings))
     path = Path(job.output[0])
     if path.suffix == ".gif":
         io.save_animation(path, picture, MS_A_FRAME)

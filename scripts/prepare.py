@@ -7,6 +7,7 @@ import numpy as np
 from interneuron.data import check_classes, read_digits, read_idx_images, read_idx_labels, stratified_split
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
+from interneuron.registry import Registry
 from interneuron.seeds import generator
 from interneuron.workflow.script import log, step
 
@@ -33,7 +34,7 @@ def digits(files, settings):
     return x, y, test.astype(np.uint8), 16
 
 
-READERS = {"idx": idx, "digits": digits}
+READERS = Registry("reader", {"idx": idx, "digits": digits})
 
 
 def main(job):

@@ -132,7 +132,7 @@ def page(paths: SimpleNamespace, figures: list[Path], output: Path) -> Path:
     }
     job = SimpleNamespace(
         input=SimpleNamespace(claims=paths.claims, figures=study["figures"]),
-        output=[str(output)],
+        output=SimpleNamespace(page=str(output), metrics=str(output.with_suffix(".json"))),
         params=SimpleNamespace(settings={"title": "Interneuron", "studies": {paths.sizes.study: study}, "code": "0"}),
     )
     script("report").main(job)

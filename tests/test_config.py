@@ -1,22 +1,25 @@
 """The config: what it takes, and one sentence for everything that it does not."""
 
-import ast
 import copy
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import script
 
 from interneuron.errors import InputError
 from interneuron.workflow import config, documentation
 from interneuron.workflow.config import Project
+from interneuron.workflow.config.studies import STEPS, Figure
+from interneuron.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,12 +72,48 @@ ENTRIES: dict[str, Any] = {
     "config/studies/small.yaml": {"based_on": "base", "title": "Small", "activations": {"draws": 60}},
 }
 
+TABLES: dict[str, Any] = {
+    "config/config.yaml": {"title": "Tables", "studies": ["regions"]},
+    "config/datasets/boolean.yaml": {
+        "title": "Boolean",
+        "prepare": {"reader": "boolean", "samples": 50, "features": 3, "terms": [{"v1": 1, "v3": 1}]},
+    },
+    "config/models/mlp.yaml": {
+        "title": "MLP",
+        "dataset": "boolean",
+        "architecture": "mlp",
+        "arguments": {"hidden": [4, 2]},
+        "penalties": {"activity": 0.02},
+        "learning_rate": 0.01,
+        "batch": 10,
+        "epochs": 2,
+        "seeds": 4,
+        "block": 2,
+    },
+    "config/studies/regions.yaml": {
+        "title": "Regions",
+        "paper": "picchiotti2021",
+        "summary": "Regions.",
+        "model": "mlp",
+        "regions": {
+            "labellings": [{"name": "all", "features": ["v1", "v2"]}, {"name": "terms", "terms": [{"v1": 1, "v3": 0}]}],
+            "profiles": {"ones": {"v1": 1}},
+        },
+        "evaluate": {"kept": [0.9]},
+        "figures": ["regions.png"],
+        "claims": [
+            {"id": "R2", "source": "picchiotti2021, p. 1", "states": "three", "metric": "regions", "reported": 3,
+             "where": {"level": "network"}, "holds_if": "median == 3"},
+        ],
+    },
+}  # fmt: skip
+
 
 class Folder:
     """A folder of entries, written as YAML."""
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.entries = root, copy.deepcopy(ENTRIES)
+    def __init__(self, root: Path, entries: dict[str, Any] = ENTRIES) -> None:
+        self.root, self.entries = root, copy.deepcopy(entries)
 
     def load(self) -> Project:
         for name, entry in self.entries.items():
@@ -136,7 +175,8 @@ def test_values_that_two_steps_share_are_said_once(folder: Folder) -> None:
     study = folder.load().studies["small"]
     assert study.settings("ace")["alphas"] == [-1.0, 0.0, 1.0]
     assert study.settings("ace")["digits"] == [5]
-    assert study.settings("evaluate") == {"active_above": 0.3, "fail_below": 0.4, "moves_above": 0.05}
+    thresholds = {"active_above": 0.3, "fail_below": 0.4, "moves_above": 0.05}
+    assert study.settings("evaluate") == {"kind": "neurons", **thresholds}
 
 
 def test_effects_may_cover_more_digits(folder: Folder) -> None:
@@ -158,7 +198,7 @@ def test_settings_are_plain_json_of_their_own_section(folder: Folder) -> None:
     prepare = project.datasets["digits"].settings("prepare")
     assert prepare == {"reader": "digits", "file": "digits.csv.gz", "test_share": 0.2, "split_seed": 0, "classes": 10}
     steps = {step: project.studies["small"].settings(step) for step in project.studies["small"].steps()}
-    assert list(steps) == list(config.STEPS)
+    assert list(steps) == [step for step in STEPS if step != "regions"]
     assert json.loads(json.dumps([train, download, prepare, steps])) == [train, download, prepare, steps]
 
 
@@ -174,6 +214,127 @@ def test_exponents_need_no_point(folder: Folder) -> None:
     for written in ("1e-4", "1E-4", "1.0e-4", "0.0001"):
         folder.write("config/models/vae.yaml", text.replace("learning_rate: 0.001", f"learning_rate: {written}"))
         assert folder.read().models["vae"].learning_rate == 1e-4
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Folder:
+    return Folder(tmp_path, TABLES)
+
+
+def test_a_study_of_regions_has_steps_of_its_own(tables: Folder) -> None:
+    project = tables.load()
+    study = project.studies["regions"]
+    assert (study.kind, study.steps()) == ("regions", ["regions", "evaluate"])
+    assert project.path("regions") == ["download", "tabulate", "fit", "regions", "evaluate", "claims"]
+    assert study.settings("evaluate") == {
+        "kind": "regions", "support_above": 0.001, "correlated_above": 0.5, "kept": [0.9],
+    }  # fmt: skip
+    settings = study.settings("regions")
+    assert settings["labellings"][0] == {"name": "all", "features": ["v1", "v2"], "terms": None}
+    assert settings["profiles"] == {"ones": {"v1": 1}}
+    fit = project.models["mlp"].settings()
+    assert fit["penalties"] == {"activity": 0.02, "kernel": 0.0}
+    assert not {"title", "dataset", "seeds", "block"} & set(fit)
+    assert (project.datasets["boolean"].files, project.datasets["boolean"].mirror) == ([], None)
+    assert json.loads(json.dumps([settings, fit])) == [settings, fit]
+    assert {"mlp", "regions", "boolean", "glorot-uniform"} <= project.names("regions")
+
+
+def test_the_plan_of_a_study_of_regions(tables: Folder) -> None:
+    tables.load()
+    top = TABLES["config/config.yaml"]
+    plan = Plan.__new__(Plan)
+    plan.project = config.project(top, tables.root)
+    assert (plan.datasets("tabulate"), plan.datasets("prepare")) == (["boolean"], [])
+    assert (plan.models("fit"), plan.models("train")) == (["mlp"], [])
+    assert plan.jobs("download") == plan.jobs("prepare") == plan.jobs("train") == plan.jobs("cluster") == []
+    assert plan.jobs("tabulate") == [{"dataset": "boolean"}]
+    blocks = [{"study": "regions", "block": block} for block in ("000-001", "002-003")]
+    assert plan.jobs("regions") == plan.jobs("evaluate") == blocks
+    job = SimpleNamespace(study="regions", block="000-001", figure="regions.png")
+    folder = "results/studies/regions/000-001"
+    assert plan.evaluated(job) == {
+        "training": "results/models/mlp/000-001/training.parquet",
+        "regions": f"{folder}/regions.parquet",
+        "maps": f"{folder}/maps.safetensors",
+        "merging": f"{folder}/merging.parquet",
+    }
+    assert plan.figure_inputs(job)["metrics"] == [
+        f"results/studies/regions/{b}/metrics.parquet" for b in ("000-001", "002-003")
+    ]
+
+
+REGIONS, TABLE, PERCEPTRON = (
+    "config/studies/regions.yaml",
+    "config/datasets/boolean.yaml",
+    "config/models/mlp.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "sentence"),
+    [
+        (REGIONS, "regions.samples", "some", "regions.samples is 'some', but takes 'train', 'test' or 'all'"),
+        (REGIONS, "regions.labelings", [], "regions.labelings is no known key (did you mean labellings?); regions "),
+        (
+            REGIONS,
+            "regions.labellings.0.terms",
+            [{"v1": 1}],
+            "regions.labellings.0.terms is [{'v1': 1}], but takes a value where features is not given, and only there",
+        ),
+        (
+            REGIONS,
+            "regions.labellings.0.features",
+            None,
+            "regions.labellings.0.terms is missing, but takes a value where features is not given, and only there",
+        ),
+        (REGIONS, "regions.labellings.1.name", "all", "regions.labellings.1.name is 'all', but takes a name that no "),
+        (
+            REGIONS,
+            "regions.labellings.0.features",
+            ["v1", "v4"],
+            "regions.labellings.0 is 'v4', but takes features of dataset boolean, v1, v2 and v3",
+        ),
+        (
+            REGIONS,
+            "regions.profiles.ones",
+            {"w": 1},
+            "regions.profiles.ones is 'w', but takes features of dataset boolean, v1, v2 and v3",
+        ),
+        (REGIONS, "regions", None, "evaluate.kept is no known key; evaluate takes active_above, "),
+        (REGIONS, "evaluate", None, "evaluate is missing, but takes a section, since figures read it"),
+        (REGIONS, "evaluate.fail_below", 0.3, "evaluate.fail_below is no known key; evaluate takes correlated_above, "),
+        (REGIONS, "evaluate.kept", [0.9, 0.5], "evaluate.kept is [0.9, 0.5], but takes values in rising order"),
+        (REGIONS, "figures.0", "kl.png", "figures.0 is 'kl.png', but takes a figure of a study of regions"),
+        (TABLE, "mirror", "x", "mirror is 'x', but takes none without files"),
+        (TABLE, "prepare.terms", [], "prepare.terms is [], but takes a list of at least 1"),
+        (TABLE, "prepare.terms.0", {"v1": 2}, "prepare.terms.0 is {'v1': 2}, but takes values 0 or 1 of v1 to v3"),
+        (PERCEPTRON, "arguments.hidden", [], "arguments.hidden is [], but takes a list of at least 1"),
+        (PERCEPTRON, "penalties.l1", 0.1, "penalties.l1 is no known key; penalties takes activity and kernel"),
+        (PERCEPTRON, "iterations", 100, "iterations is no known key (did you mean initialisation?); "),
+        (PERCEPTRON, "epochs", 0, "epochs is 0, but takes a number of at least 1"),
+        (PERCEPTRON, "seeds", 3, "seeds is 3, but takes a multiple of block, which is 2"),
+    ],
+)
+def test_what_cannot_be_used_of_tables_is_one_sentence(
+    tables: Folder, file: str, key: str, value: Any, sentence: str
+) -> None:
+    tables.load()
+    tables.set(file, key, value)
+    with pytest.raises(InputError) as error:
+        tables.load()
+    assert str(error.value).startswith(f"{file}: {sentence}")
+
+
+def test_models_and_tables_must_fit(tables: Folder) -> None:
+    tables.entries["config/models/vae.yaml"] = ENTRIES["config/models/vae.yaml"] | {"dataset": "boolean"}
+    tables.set(REGIONS, "model", "vae")
+    with pytest.raises(InputError, match="model is 'vae', but takes a model of architecture mlp, not conditional-vae"):
+        tables.load()
+    for section in ("regions", "evaluate", "figures", "claims"):
+        tables.set(REGIONS, section, None)
+    with pytest.raises(InputError, match="model is 'vae', but takes a model of images, and boolean is a table"):
+        tables.load()
 
 
 STUDY, VAE, DIGITS, TOP = (
@@ -192,10 +353,10 @@ STUDY, VAE, DIGITS, TOP = (
         (STUDY, "claim", [], "claim is no known key (did you mean claims?); the file takes ace, activations, "),
         (VAE, "arguments", {"latent": 3, "hidden": [2]}, "arguments.latent is no known key (did you mean latents?); "),
         (DIGITS, "prepare.test_shar", 0.1, "prepare.test_shar is no known key (did you mean test_share?); prepare "),
-        (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes studies and title"),
+        (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes strict, studies and title"),
         (STUDY, "paper", None, "paper is missing, but takes a value"),
-        (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae' or 'judge'"),
-        (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx' or 'digits'"),
+        (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae', 'judge' or 'mlp'"),
+        (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx', 'digits', "),
         # types
         (STUDY, "activations.digits", 5, "activations.digits is 5, but takes a list"),
         (STUDY, "activations.alphas", [0, "x"], "activations.alphas.1 is 'x', but takes a number"),
@@ -237,15 +398,23 @@ STUDY, VAE, DIGITS, TOP = (
         (STUDY, "cluster.damping", 1, "cluster.damping is 1, but takes a number below 1.0"),
         (STUDY, "cluster.damping", 0.4, "cluster.damping is 0.4, but takes a number of at least 0.5"),
         (STUDY, "lesion.fail_below", 50, "lesion.fail_below is 50, but takes a number of at most 1.0"),
-        (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'classes.png', "),
+        (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'borders.png', "),
+        (STUDY, "figures.0", "borders.png", "figures.0 is 'borders.png', but takes a figure of a study of neurons"),
+        (STUDY, "evaluate.kept", [0.9], "evaluate.kept is no known key; evaluate takes active_above, fail_below, "),
+        (
+            STUDY,
+            "evaluate.kind",
+            "regions",
+            "evaluate.kind is 'regions', but takes 'neurons', as the study's sections say",
+        ),
         (VAE, "learning_rate", 0, "learning_rate is 0, but takes a number above 0.0"),
-        (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae' or 'judge'"),
+        (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae', 'judge' or 'mlp'"),
         (VAE, "seeds", 5, "seeds is 5, but takes a multiple of block, which is 2"),
         (
             DIGITS,
             "prepare.reader",
             "digit",
-            "prepare.reader is 'digit', but takes 'idx' or 'digits' (did you mean digits?)",
+            "prepare.reader is 'digit', but takes 'idx', 'digits', 'boolean' or 'titanic' (did you mean digits?)",
         ),
         (DIGITS, "files.0.sha256", "12", "files.0.sha256 is '12', but takes 64 hexadecimal digits (0-9, a-f)"),
         (
@@ -257,6 +426,20 @@ STUDY, VAE, DIGITS, TOP = (
         (DIGITS, "files.0.urls", ["ftp://x"], "files.0.urls.0 is 'ftp://x', but takes an address that begins with"),
         (DIGITS, "files.0.path", "../x", "files.0.path is '../x', but takes a relative path without '..'"),
         (DIGITS, "prepare.file", "other.gz", "prepare.file is 'other.gz', but takes one of its files, digits.csv.gz"),
+        (DIGITS, "files", None, "files is missing, but takes at least one file"),
+        (DIGITS, "mirror", None, "mirror is missing, but takes the name of a folder"),
+        (
+            DIGITS,
+            "prepare",
+            {"reader": "boolean", "samples": 10, "features": 3, "terms": [{"v1": 1}]},
+            "files is ['digits.csv.gz'], but takes none for the reader boolean",
+        ),
+        (
+            DIGITS,
+            "prepare",
+            {"reader": "boolean", "samples": 10, "features": 3, "terms": [{"v1": 1}, {"v4": 1}]},
+            "prepare.terms.1 is {'v4': 1}, but takes values 0 or 1 of v1 to v3",
+        ),
         (TOP, "studies", ["small", "small"], "studies is ['small', 'small'], but takes each value once"),
         (TOP, "studies", ["../x"], "studies.0 is '../x', but takes a name of letters, digits, '-' and '_'"),
         # what does not fit together
@@ -392,7 +575,7 @@ def test_junk_in_a_study_is_accepted_or_one_sentence(key: str, junk: Any) -> Non
         config._checked(config.Study, merged, [(STUDY, merged)])
     except InputError as error:
         refusal = str(error)
-    assert re.fullmatch(rf"({STUDY}: {key}\b.*)?", refusal) or key in config.STEPS
+    assert re.fullmatch(rf"({STUDY}: {key}\b.*)?", refusal) or key in STEPS
     assert "\n" not in refusal
 
 
@@ -433,16 +616,7 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 def test_figures_are_those_that_the_script_draws() -> None:
-    tree = ast.parse((ROOT / "scripts/figures.py").read_bytes())
-    tables = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and "FIGURES" in ast.unparse(node).split("=")[0]
-    ]
-    assert len(tables) == 1
-    assert isinstance(tables[0], ast.Dict)
-    drawn = [ast.literal_eval(key) for key in tables[0].keys if key is not None]
-    assert sorted(drawn) == sorted(get_args(config.Figure))
+    assert sorted(script("figures").FIGURES._things) == sorted(get_args(Figure))
 
 
 # documentation

@@ -205,6 +205,207 @@ def test_split_needs_samples_on_both_sides():
         data.stratified_split(np.array([0] * 10 + [1]), 0.2, generator(0, "split"))
 
 
+@given(st.integers(2, 200), st.floats(0.01, 0.9))
+def test_a_random_split_takes_the_share_rounded_up(samples, share):
+    from math import ceil
+
+    if ceil(share * samples) == samples:
+        with pytest.raises(InputError, match="leaves none to train on"):
+            data.random_split(samples, share, generator(0, "split"))
+        return
+    test = data.random_split(samples, share, generator(0, "split"))
+    assert (test.dtype, test.shape, test.sum()) == (bool, (samples,), ceil(share * samples))
+    assert (test == data.random_split(samples, share, generator(0, "split"))).all()
+
+
+def test_a_random_split_is_random_and_takes_a_share():
+    tests = np.mean([data.random_split(10, 0.3, generator(seed, "split")) for seed in range(500)], axis=0)
+    assert abs(tests - 0.3).max() < 0.1
+    with pytest.raises(InputError, match="between 0 and 1"):
+        data.random_split(10, 1.0, generator(0, "split"))
+
+
+# generated tables
+
+TERMS = [{"v1": 1, "v3": 1}, {"v2": 1, "v3": 0}]
+
+
+def test_the_boolean_function_is_that_of_the_paper():
+    x, y = data.boolean_table(20000, 10, TERMS, generator(0, "samples"))
+    assert (x.dtype, x.shape, y.dtype, y.shape) == (np.float32, (20000, 10), np.int64, (20000,))
+    v1, v2, v3 = x[:, :3].astype(bool).T
+    np.testing.assert_array_equal(y, (v1 & v3) | (v2 & ~v3))
+    assert set(np.unique(x)) == {0, 1}
+    assert abs(x.mean(0) - 0.5).max() < 0.02
+    assert abs(np.corrcoef(x.T) - np.eye(10)).max() < 0.03
+    again, _ = data.boolean_table(20000, 10, TERMS, generator(0, "samples"))
+    np.testing.assert_array_equal(x, again)
+
+
+@pytest.mark.parametrize("term", [{}, {"v11": 1}, {"v1": 2}, {"x": 0}])
+def test_a_term_takes_features_that_there_are(term):
+    with pytest.raises(InputError, match=r"a term is .*it takes values 0 or 1 of v1 to v10"):
+        data.boolean_table(5, 10, [{"v1": 1}, term], generator(0, "samples"))
+    with pytest.raises(InputError, match="0 samples of 10 features"):
+        data.boolean_table(0, 10, TERMS, generator(0, "samples"))
+
+
+# the Titanic
+
+HEAD = "PassengerId,Survived,Pclass,Name,Sex,Age,SibSp,Parch,Ticket,Fare,Cabin,Embarked"
+ROW = '1,0,3,"Braund, Mr. Owen Harris",male,22,1,0,A/5 21171,7.25,,S'
+
+
+def passengers(count, seed=0):
+    """Lines of a file like the published one: missing ages and ports, rare titles, fares and ages on the cuts."""
+    random = np.random.default_rng(seed)
+    titles = ["Mr", "Miss", "Mrs", "Master", "Mlle", "Ms", "Mme"]
+    titles += ["Lady", "Countess", "Capt", "Col", "Don", "Dr", "Major", "Rev", "Sir", "Jonkheer", "Dona"]
+    lines = [HEAD]
+    for number in range(count):
+        age = random.choice(["", "0.42", "16", "16.5", "17", "28", "32", "33", "48", "49.5", "64", "65", "80"])
+        name = f'"Sur-name {number}, {random.choice(titles)}. Ann ""Nan"" (Miss. X)"'
+        cells = [number, random.integers(2), random.integers(1, 4), name, random.choice(["male", "female"]), age]
+        fare = random.choice(["0", "7.91", "7.925", "14.454", "14.5", "31", "512.3292"])
+        port = random.choice(["S", "C", "Q", ""], p=[0.7, 0.15, 0.1, 0.05])
+        cells += [random.integers(3), random.integers(2), "A/5 21171", fare, "", port]
+        lines.append(",".join(map(str, cells)))
+    return lines
+
+
+def published(path):
+    """The steps of the published code, with pandas."""
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    table["Title"] = table["Name"].str.extract(r" ([A-Za-z]+)\.", expand=False)
+    rare = ["Lady", "Countess", "Capt", "Col", "Don", "Dr", "Major", "Rev", "Sir", "Jonkheer", "Dona"]
+    table["Title"] = table["Title"].replace(rare, "Rare").replace({"Mlle": "Miss", "Ms": "Miss", "Mme": "Mrs"})
+    table["Title"] = table["Title"].map({"Mr": 1, "Miss": 2, "Mrs": 3, "Master": 4, "Rare": 5}).fillna(0)
+    table["Sex"] = table["Sex"].map({"female": 1, "male": 0}).astype(int)
+    guesses = {}
+    for sex in (0, 1):
+        for pclass in (1, 2, 3):
+            cell = table[(table["Sex"] == sex) & (table["Pclass"] == pclass)]
+            guesses[sex, pclass] = int(cell["Age"].dropna().median() / 0.5 + 0.5) * 0.5
+    for (sex, pclass), guess in guesses.items():
+        missing = table["Age"].isnull() & (table["Sex"] == sex) & (table["Pclass"] == pclass)
+        table.loc[missing, "Age"] = guess
+    table["Age"] = pd.cut(table["Age"].astype(int), [-1, 16, 32, 48, 64, 200], labels=False)
+    table["IsAlone"] = (table["SibSp"] + table["Parch"] + 1 == 1).astype(int)
+    table["Embarked"] = table["Embarked"].fillna(table["Embarked"].dropna().mode()[0]).map({"S": 0, "C": 1, "Q": 2})
+    table["Fare"] = pd.cut(table["Fare"], [-1, 7.91, 14.454, 31, 1000], labels=False)
+    return table[list(data.TITANIC)].to_numpy(np.float32), table["Survived"].to_numpy(np.int64), guesses
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_titanic_is_cleaned_as_published(write, seed):
+    path = write("train.csv", "\r\n".join(passengers(300, seed)).encode())
+    x, y = data.read_titanic(path)
+    assert (x.dtype, x.shape, y.dtype) == (np.float32, (300, 7), np.int64)
+    if path.read_bytes()[:2] == b"\x1f\x8b":
+        path = path.with_suffix(".csv")
+        path.write_bytes("\r\n".join(passengers(300, seed)).encode())
+    expected, classes, _ = published(path)
+    np.testing.assert_array_equal(x, expected)
+    np.testing.assert_array_equal(y, classes)
+
+
+@pytest.mark.system
+def test_the_published_titanic_has_these_counts(tmp_path):
+    """Of each step of the cleaning, on the file itself: from INTERNEURON_MIRROR or the network."""
+    import os
+
+    import pandas as pd
+    import yaml
+
+    from interneuron.io.download import fetch
+
+    entry = yaml.safe_load((ROOT / "config/datasets/titanic.yaml").read_text())
+    (file,) = entry["files"]
+    path, base = tmp_path / "train.csv", os.environ.get("INTERNEURON_MIRROR")
+    mirror = f"{base}/{entry['mirror']}/{file['path']}" if base else None
+    fetch(path, file["urls"], sha256=file["sha256"], mirror=mirror)
+    raw = pd.read_csv(path)
+    assert len(raw) == 891
+    assert raw["Survived"].value_counts().to_dict() == {0: 549, 1: 342}
+    missing = raw.isna().sum()
+    assert missing[missing > 0].to_dict() == {"Age": 177, "Cabin": 687, "Embarked": 2}
+    x, y = data.read_titanic(path)
+    expected, _, guesses = published(path)
+    assert guesses == {(0, 1): 40, (0, 2): 30, (0, 3): 25, (1, 1): 35, (1, 2): 28, (1, 3): 21.5}
+    np.testing.assert_array_equal(x, expected)
+    assert y.sum() == 342
+    counts = {
+        name: np.unique(column, return_counts=True)[1].tolist() for name, column in zip(data.TITANIC, x.T, strict=True)
+    }
+    assert counts == {
+        "Pclass": [216, 184, 491],
+        "Sex": [577, 314],
+        "Age": [100, 495, 216, 69, 11],
+        "Fare": [223, 217, 229, 222],
+        "Embarked": [646, 168, 77],
+        "Title": [517, 185, 126, 40, 23],
+        "IsAlone": [354, 537],
+    }
+
+
+def test_a_missing_age_is_the_median_of_its_cell_to_the_half_and_then_cut():
+    nan = np.nan
+    age = np.array([20, 21, nan, 0.42, nan, 50, 30.5])
+    sex, pclass = np.array([0, 0, 0, 1, 1, 0, 0]), np.array([3, 3, 3, 3, 3, 1, 3])
+    # The median of 20, 21 and 30.5 is 21; that of 0.42 alone is rounded to 0.5, and cut to 0.
+    assert data.fill_ages(age, sex, pclass).tolist() == [20, 21, 21, 0, 0, 50, 30]
+    with pytest.raises(InputError, match="no age is known of sex 1 in class 2"):
+        data.fill_ages(np.array([20.0, nan]), np.array([0, 1]), np.array([2, 2]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (",Embarked", "", "has 0 columns 'Embarked'; it has PassengerId, "),
+        (",Cabin", ",Age", "has 2 columns 'Age'"),
+        ('Harris"', 'Harris",', "line 3 has 13 cells; it takes 12"),
+        (",,S", ",S", "line 3 has 11 cells; it takes 12"),
+        ("1,0,3,", "1,2,3,", "line 3: Survived is '2', but takes 0 or 1"),
+        ("1,0,3,", "1,0,4,", "line 3: Pclass is '4', but takes 1 or 2 or 3"),
+        ("male,22", "man,22", "line 3: Sex is 'man', but takes male or female"),
+        ("male,22", "male,old", "line 3: Age is 'old', but takes a number of at least 0 or nothing"),
+        ("male,22", "male,nan", "line 3: Age is 'nan'"),
+        ("male,22", "male,-1", "line 3: Age is '-1'"),
+        (",7.25,", ",,", "line 3: Fare is '', but takes a number of at least 0"),
+        (",,S", ",,X", "line 3: Embarked is 'X', but takes S or C or Q or nothing"),
+        ("Mr. Owen", "Mister Owen", "line 3: Name is 'Braund, Mister Owen Harris', but takes a title: Mr, Miss, "),
+        ("Mr. Owen", "King. Owen", "line 3: Name is .*takes a title"),
+    ],
+)
+def test_what_is_no_passenger_is_refused_with_its_line_and_column(tmp_path, old, new, sentence):
+    lines = [HEAD, ROW.replace("Owen", "Ann"), ROW]
+    lines[0 if old in HEAD else 2] = lines[0 if old in HEAD else 2].replace(old, new)
+    path = tmp_path / "train.csv"
+    path.write_text("\n".join(lines) + "\n\n")
+    with pytest.raises(InputError, match=sentence) as error:
+        data.read_titanic(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "has 0 columns 'Survived'; it has none"),
+        (HEAD.encode(), "has no lines after its first"),
+        (b"\xff\xfe", "is no text in UTF-8"),
+        (f'{HEAD}\n1,0,3,"Braund'.encode(), "line 2 cannot be read"),
+        (f"{HEAD}\n{ROW[:-1]}".encode(), "Embarked is empty in every line"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, content, sentence):
+    path = tmp_path / "train.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        data.read_titanic(path)
+
+
 # the step
 
 
@@ -299,3 +500,32 @@ def test_prepared_digits(script, tmp_path):
     task.params.settings["classes"] = 9
     with pytest.raises(InputError, match="label 9"):
         script.main(task)
+
+
+def test_prepared_tables(script, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("interneuron"), "propagate", True)
+    caplog.set_level(logging.INFO, "interneuron")
+    settings = {"reader": "boolean", "samples": 500, "features": 4, "terms": TERMS, "test_share": 0.2, "seed": 3}
+    task = job(tmp_path, [], settings | {"classes": 2})
+    script.main(task)
+    tensors = io.load_tensors(task.output[0])
+    assert {name: (value.dtype.name, value.shape) for name, value in tensors.items()} == {
+        "x": ("float32", (500, 4)),
+        "y": ("int64", (500,)),
+        "split": ("uint8", (500,)),
+    }
+    assert io.metadata(task.output[0]) == {"classes": 2, "features": ["v1", "v2", "v3", "v4"]}
+    assert tensors["split"].sum() == 100
+    assert "400 train and 100 test samples of 4 features, 2 classes of " in caplog.text
+    first = io.sha256(task.output[0])
+    script.main(task)
+    assert io.sha256(task.output[0]) == first
+
+    (tmp_path / "train.csv").write_text("\n".join(passengers(91)))
+    settings = {"reader": "titanic", "file": "train.csv", "test_share": 0.1, "split_seed": 0, "classes": 2}
+    task = job(tmp_path, [tmp_path / "train.csv"], settings)
+    script.main(task)
+    tensors = io.load_tensors(task.output[0])
+    np.testing.assert_array_equal(tensors["x"], data.read_titanic(tmp_path / "train.csv")[0])
+    assert tensors["split"].sum() == 10
+    assert io.metadata(task.output[0]) == {"classes": 2, "features": list(data.TITANIC)}

@@ -10,6 +10,8 @@ from conftest import ROOT, Workspace
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "config/README.md"]
 # These run the tests themselves, so they are run by .ci/run.
 BY_CI = {"make test", "make test-system", "make lint"}
+# This one has a test of its own.
+SAME = "make same CONFIG=config/test.yaml"
 
 
 def blocks(language: str) -> list[str]:
@@ -17,27 +19,38 @@ def blocks(language: str) -> list[str]:
     return [body for page in PAGES for body in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)]
 
 
-def test_commands_run(finished: Workspace) -> None:
-    """All shell commands, block by block, in a clone where every config is the smallest one."""
-    small = (ROOT / "config/test.yaml").read_text()
-    for name in ("config", "paper"):
-        (finished.folder / f"config/{name}.yaml").write_text(small)
-    (finished.folder / ".venv").mkdir()
+def install(space: Workspace) -> None:
+    """Make a workspace a clone that was installed."""
+    (space.folder / ".venv").mkdir()
     for entry in Path(sys.prefix).iterdir():
         if entry.name != "installed":
-            (finished.folder / ".venv" / entry.name).symlink_to(entry)
-    (finished.folder / ".venv/installed").touch()  # newer than what it is made from
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    finished.run("git", "init", "-q")
-    finished.run("git", "add", "-A")
-    finished.run("git", *identity, "commit", "-qm", "all")
+            (space.folder / ".venv" / entry.name).symlink_to(entry)
+    (space.folder / ".venv/installed").touch()  # newer than what it is made from
+    space.run("git", "init", "-q")
+    space.run("git", "add", "-A")
+    space.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all")
+
+
+@pytest.mark.system
+def test_two_runs_make_the_same_bytes(workspace: Workspace) -> None:
+    install(workspace)
+    assert "they are the same bytes" in workspace.run("bash", "-c", SAME)
+    assert not (workspace.folder / ".same").exists()
+
+
+def test_commands_run(finished: Workspace) -> None:
+    """All shell commands, block by block, in a clone where every config is the smallest one."""
+    small = (ROOT / "config/test.yaml").read_text() + "strict: false\n"  # which dvc.yaml tracks
+    for name in ("config", "paper"):
+        (finished.folder / f"config/{name}.yaml").write_text(small)
+    install(finished)
     ci = (ROOT / ".ci/run").read_text().splitlines()
     found = blocks("sh")
     assert found
     for block in found:
         commands = [line for line in block.splitlines() if line.strip()]
         assert [command for command in commands if command in BY_CI and command not in ci] == []
-        script = "\n".join(command for command in commands if command not in BY_CI)
+        script = "\n".join(command for command in commands if command not in BY_CI | {SAME})
         finished.run("bash", "-euo", "pipefail", "-c", script.replace("thesis-mnist", "thesis-test"))
 
 

@@ -592,7 +592,7 @@ def metrics(tmp_path_factory):
     io.save_table(judge, judge_table())
     names = ("training", "activations", "ace", "clusters", "sweep", "lesions", "null")
     inputs = SimpleNamespace(data=paths.data, judge=judge, **{name: getattr(paths, name)[0] for name in names})
-    chosen = {"fail_below": 0.5, "active_above": 0.1, "moves_above": 0.05, "code": "x"}
+    chosen = {"kind": "neurons", "fail_below": 0.5, "active_above": 0.1, "moves_above": 0.05, "code": "x"}
     tables = []
     for name in ("a", "b"):
         output = [folder / f"{name}.parquet"]
@@ -641,7 +641,7 @@ def test_the_script_works_with_no_metric_left_empty(metrics):
 
 def test_every_claim_names_a_metric_and_columns_that_there_are(metrics):
     table, _ = metrics
-    studies = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config/studies").glob("*.yaml"))]
+    studies = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config/studies").glob("thesis-*.yaml"))]
     named = [claim for study in studies for claim in study.get("claims", []) if "metric" in claim]
     assert named
     for claim in named:
@@ -652,7 +652,7 @@ def test_every_claim_names_a_metric_and_columns_that_there_are(metrics):
 
 def test_every_metric_is_on_the_page_of_files_at_its_level(metrics):
     table, _ = metrics
-    section = (ROOT / "docs/files.md").read_text().split("/metrics.parquet")[1].split("\n## ")[0]
+    section = (ROOT / "docs/files.md").read_text().split("/metrics.parquet")[1].split("\n##")[0]
     documented = [
         (re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(name))), levels.strip().split(", "))
         for names, levels in re.findall(r"^\| (`[^|]+`) \| ([^|]*) \|", section.split("The metrics;")[1], re.MULTILINE)
@@ -671,7 +671,7 @@ def test_every_metric_is_on_the_page_of_files_at_its_level(metrics):
 
 
 def test_every_claim_asks_for_one_reading_that_its_study_has():
-    studies = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "config/studies").glob("*.yaml")}
+    studies = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "config/studies").glob("thesis-*.yaml")}
 
     def setting(study, *keys):
         """What the study says, or the one that it is based on."""

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import Workspace
 
 from interneuron.errors import InputError
-from interneuron.workflow import fingerprint
+from interneuron.workflow import fingerprint, provenance
 from interneuron.workflow.fingerprint import EXCLUDED, Fingerprints, digest, normalised
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,7 +19,8 @@ SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 FILES = {
     "interneuron/__init__.py": "import importlib\n\ndef __getattr__(name):\n    return importlib.import_module(name)\n",
     "interneuron/errors.py": "class InputError(ValueError):\n    pass\n",
-    "interneuron/nets.py": "from interneuron.errors import InputError\n\ndef build(x):\n    return x + 1\n",
+    "interneuron/nets.py": "from interneuron.errors import InputError\n\ndef build(x):\n    return x + 1\n\n"
+    "def load(x):\n    return x\n",
     "interneuron/lesion.py": "def lesion(x):\n    from .nets import build\n    return build(x)\n",
     "interneuron/plots.py": "def draw(x):\n    return x\n",
     "interneuron/files/__init__.py": "from interneuron.files.tables import read\n",
@@ -27,7 +29,7 @@ FILES = {
     "interneuron/workflow/__init__.py": "",
     "interneuron/workflow/script.py": "from interneuron.plots import draw\n",
     "scripts/a.py": '"""A."""\nfrom interneuron.workflow.script import step\n\ndef main(job):\n'
-    "    from interneuron import lesion\n    return lesion.lesion(job)\n",
+    "    from interneuron import lesion\n    return lesion.lesion(job)\n\nstep(main, None)\n",
 }
 
 
@@ -51,8 +53,13 @@ class Repository:
     def script(self, body: str) -> None:
         self.write("scripts/a.py", body)
 
+    def parts(self) -> set[str]:
+        return set(Fingerprints(self.root).parts("a"))
+
     def modules(self) -> set[str]:
-        return set(Fingerprints(self.root).parts("scripts/a.py")) - {"scripts/a.py"}
+        """The modules among them, which are run as they are imported."""
+        known = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in FILES} | {"b"}
+        return self.parts() & known
 
     def taken(self) -> str:
         return Fingerprints(self.root).of("a")
@@ -67,18 +74,164 @@ def test_imports_are_followed_through_functions_and_modules(repository: Reposito
     assert repository.modules() == {"interneuron.lesion", "interneuron.nets", "interneuron.errors"}
 
 
-@pytest.mark.parametrize("name", ["scripts/a.py", *(f"interneuron/{name}.py" for name in ("lesion", "nets", "errors"))])
-def test_code_behind_the_script_counts(repository: Repository, name: str) -> None:
+REACHED = ["scripts/a.py", *(f"interneuron/{name}.py" for name in ("lesion", "nets", "errors"))]
+
+
+@pytest.mark.parametrize("name", REACHED)
+@pytest.mark.parametrize(
+    "code", ["print(1)", "x = len('1')", "for x in '1': pass", "del load", "X: int = f()", "X[0] = 1"]
+)
+def test_what_importing_a_reached_module_runs_counts(repository: Repository, name: str, code: str) -> None:
     before = repository.taken()
-    repository.write(name, FILES[name] + "\nX = 1\n")
+    repository.write(name, FILES[name] + f"\n{code}\n")
     assert repository.taken() != before
+
+
+@pytest.mark.parametrize("name", REACHED)
+@pytest.mark.parametrize("code", ["X = 1", "def f():\n    return 1", "class C:\n    pass", "X, Y = 1, 2", "X: int = 1"])
+def test_a_definition_that_nothing_reaches_does_not_count(repository: Repository, name: str, code: str) -> None:
+    before = repository.taken()
+    repository.write(name, FILES[name] + f"\n{code}\n")
+    assert repository.taken() == before
 
 
 @pytest.mark.parametrize("name", [f"interneuron/{name}.py" for name in ("plots", "files/tables", "workflow/script")])
 def test_code_not_behind_the_script_does_not_count(repository: Repository, name: str) -> None:
     before = repository.taken()
-    repository.write(name, FILES[name] + "\nX = 1\n")
+    repository.write(name, FILES[name] + "\nprint(1)\n")
     assert repository.taken() == before
+
+
+def test_a_function_counts_where_it_is_used_only(repository: Repository) -> None:
+    before = repository.taken()
+    repository.replace("interneuron/nets.py", "return x\n", "return x + 2\n")
+    assert repository.taken() == before
+    assert {"interneuron.nets.build", "interneuron.lesion.lesion"} <= repository.parts()
+    assert "interneuron.nets.load" not in repository.parts()
+    repository.replace("interneuron/lesion.py", "return build(x)", "from .nets import load\n    return build(load(x))")
+    both = repository.taken()
+    repository.replace("interneuron/nets.py", "return x + 2\n", "return x + 3\n")
+    assert len({before, both, repository.taken()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("from interneuron.nets import build as f, load as g", "from interneuron.nets import load as f, build as g"),
+        ("import numpy as f, scipy as g", "import scipy as f, numpy as g"),
+        ("f = 1\ng = 2", "f = 2\ng = 1"),
+        ("f = 1\ng = f", "f = 1\ng = 1"),
+        ("def f(x=1): pass\ng = 1", "def f(x=2): pass\ng = 1"),
+        ("def g(x): return x\n@g\ndef f(): pass", "def g(x): return 1\n@g\ndef f(): pass"),
+    ],
+)
+def test_what_a_used_name_stands_for_counts(repository: Repository, before: str, after: str) -> None:
+    taken = []
+    for bound in (before, after):
+        repository.write("interneuron/lesion.py", f"{bound}\n\ndef lesion(x):\n    return f, g\n")
+        taken.append(repository.taken())
+    assert taken[0] != taken[1]
+
+
+@pytest.mark.parametrize(
+    ("uses", "counts"),
+    [
+        ("from interneuron import nets\nnets.build", False),
+        ("from interneuron import nets\nnets.load", True),
+        ("from interneuron import nets\nf(nets)", True),
+        ("from interneuron import nets\ngetattr(nets, 'l' + 'oad')", True),
+        ("from interneuron import nets as n\nm = n\nm.load", True),
+        ("import importlib\nimportlib.import_module('interneuron.nets')", True),
+        ("from interneuron.nets import *", True),
+        ("from b import n\nn.load", True),
+        ("from b import n\nn.build", True),
+        ("import b\nb.n.load", True),
+        ("from b import load\nload", True),
+        ("from b import build\nbuild", False),
+        ("from interneuron.nets import load\nload", True),
+        ("from interneuron.nets import build\nbuild", False),
+    ],
+)
+def test_modules_as_objects_count_as_a_whole(repository: Repository, uses: str, counts: bool) -> None:
+    repository.write("scripts/b.py", "from interneuron import nets as n\nfrom interneuron.nets import build, load\n")
+    repository.script(uses + "\n")
+    before = repository.taken()
+    repository.replace("interneuron/nets.py", "return x\n", "return x + 2\n")
+    assert (repository.taken() != before) is counts
+
+
+REGISTRY = """
+from interneuron.registry import Registry
+
+def one():
+    return 1
+
+def two():
+    return 2
+
+THINGS = Registry("thing", {"one": one, "two": two, "both": (one, two)})
+
+def thing(name):
+    return THINGS[name]()
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "counts"),
+    [
+        (["one"], ("return 1", "return 3"), True),
+        (["one"], ("return 2", "return 3"), False),
+        (["two"], ("return 2", "return 3"), True),
+        ([], ("return 2", "return 3"), False),
+        (["both"], ("return 2", "return 3"), True),
+        (["one"], (', "both": (one, two)', ""), False),
+        (["one"], ('"one": one, "two": two', '"one": two, "two": one'), True),
+        (["one"], ("[name]()", "[name]"), True),
+        (["one"], ('"thing"', '"matter"'), True),
+        (["one"], ("[name]", '["two"]'), True),
+    ],
+)
+def test_of_a_registry_the_named_entries_count(
+    repository: Repository, names: list[str], changes: tuple[str, str], counts: bool
+) -> None:
+    repository.write("interneuron/registry.py", "class Registry:\n    pass\n")
+    repository.write("interneuron/lesion.py", REGISTRY)
+    repository.script("from interneuron.lesion import thing\nthing(input())\n")
+    before = Fingerprints(repository.root).of("a", names)
+    repository.replace("interneuron/lesion.py", *changes)
+    assert (Fingerprints(repository.root).of("a", names) != before) is counts
+
+
+def test_names_that_the_code_says_open_a_registry(repository: Repository) -> None:
+    """In whichever order the name and the registry are found."""
+    repository.write("interneuron/registry.py", "class Registry:\n    pass\n")
+    repository.write("interneuron/lesion.py", REGISTRY)
+    for body in ("x = thing('two')", "def main():\n    return 'two', thing\nmain()"):
+        repository.script(f"from interneuron.lesion import thing\n{body}\n")
+        assert {"interneuron.lesion.THINGS[two]", "interneuron.lesion.two"} <= repository.parts()
+        assert "interneuron.lesion.one" not in repository.parts()
+
+
+def test_a_plain_decorator_does_not_open_what_it_decorates(repository: Repository) -> None:
+    plain = "def d(f):\n    def g():\n        return f()\n    return g\n"
+    keeps = "KEPT = []\ndef d(f):\n    KEPT.append(f)\n    return f\n"
+    for decorator, counts in ((plain, False), (keeps, True)):
+        repository.write(
+            "interneuron/lesion.py", f"{decorator}\ndef lesion(x):\n    pass\n\n@d\ndef other():\n    return 1\n"
+        )
+        before = repository.taken()
+        repository.replace("interneuron/lesion.py", "return 1", "return 2")
+        assert (repository.taken() != before) is counts
+
+
+@pytest.mark.parametrize("base", ["", "(f())"])
+def test_a_class_whose_definition_calls_ours_counts(repository: Repository, base: str) -> None:
+    body = "pass" if base else "x = f()"
+    repository.write(
+        "interneuron/lesion.py",
+        f"def f():\n    return type(1)\n\ndef lesion(x):\n    pass\n\nclass C{base}:\n    {body}\n",
+    )
+    assert "interneuron.lesion.f" in repository.parts()
 
 
 @pytest.mark.parametrize(
@@ -118,10 +271,11 @@ def test_docstrings_count_where_they_are_read(repository: Repository) -> None:
     [
         ("import interneuron.nets", {"interneuron.nets", "interneuron.errors"}),
         ("import interneuron.nets as n", {"interneuron.nets", "interneuron.errors"}),
+        ("from interneuron.nets import *", {"interneuron.nets", "interneuron.errors"}),
         ("from interneuron.nets import build", {"interneuron.nets", "interneuron.errors"}),
         ("from interneuron import plots as p", {"interneuron.plots"}),
         ("import interneuron\ninterneuron.plots.draw(1)", {"interneuron.plots"}),
-        ("import interneuron as i\ndef f():\n    return i.plots", {"interneuron.plots"}),
+        ("import interneuron as i\ndef f():\n    return i.plots\nf()", {"interneuron.plots"}),
         ("from interneuron import files", {"interneuron.files", "interneuron.files.tables"}),
         (
             "from interneuron import files as f\nf.download.fetch(1)",
@@ -155,6 +309,10 @@ def test_every_form_of_import_is_followed(repository: Repository, body: str, mod
         "import interneuron as i\nj = i",
         "from interneuron import *",
         "import interneuron.absent",
+        "eval('1')",
+        "exec(input())",
+        "globals()['x'] = 1",
+        "class C:\n    def __init_subclass__(cls): pass",
         "from ..interneuron import nets",
         "def f(:",
     ],
@@ -224,7 +382,7 @@ def test_fingerprints_cover_what_scripts_really_import() -> None:
     fingerprints = Fingerprints(ROOT)
     for path, modules in loaded.items():
         assert "interneuron.workflow.script" in modules
-        assert set(modules) - EXCLUDED <= set(fingerprints.parts(path)), path
+        assert set(modules) - EXCLUDED <= set(fingerprints.parts(Path(path).stem)), path
 
 
 def test_all_steps_have_a_fingerprint_of_their_own() -> None:
@@ -232,3 +390,89 @@ def test_all_steps_have_a_fingerprint_of_their_own() -> None:
     taken = [Fingerprints(ROOT).of(script) for script in SCRIPTS]
     assert len(set(taken)) == len(taken)
     assert all(len(code) == fingerprint.LENGTH for code in taken)
+
+
+# Loaded by every Python of the run: functions of ours note that they were called.
+TRACE = """
+import ast, atexit, builtins, os, sys
+from importlib.machinery import PathFinder, SourceFileLoader
+
+class Noting(ast.NodeTransformer):
+    def __init__(self, module):
+        self.module, self.names = module, []
+
+    def visit_ClassDef(self, node):
+        self.names.append(node.name)
+        self.generic_visit(node)
+        self.names.pop()
+        return node
+
+    def visit_FunctionDef(self, node):
+        if "njit" in "".join(map(ast.unparse, node.decorator_list)):
+            return node  # compiled: it cannot note anything
+        self.names.append(node.name)
+        self.generic_visit(node)
+        noted = ast.parse(f"noted_calls.add(({self.module!r}, {'.'.join(self.names)!r}))").body
+        first = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
+        node.body[first:first] = noted
+        self.names.pop()
+        return node
+
+class Loader(SourceFileLoader):
+    def get_code(self, name):
+        path = self.get_filename(name)
+        tree = ast.fix_missing_locations(Noting(name).visit(ast.parse(open(path).read())))
+        return compile(tree, path, "exec")
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] != "interneuron":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        spec.loader = Loader(name, spec.loader.path)
+        return spec
+
+@atexit.register
+def done():
+    script = sys.argv[0]
+    if ".snakemake/scripts/" in script:
+        with open(os.path.join(os.environ["TRACE"], f"{script.split('.')[-2]}.{os.getpid()}"), "w") as file:
+            file.writelines(f"{module}\\t{name}\\n" for module, name in sorted(noted_calls))
+
+builtins.noted_calls = noted_calls = set()
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.system
+def test_fingerprints_cover_every_function_that_really_runs(workspace: Workspace, tmp_path: Path) -> None:
+    """Each call of ours in a run of the whole workflow is to a piece of the fingerprint of its rule."""
+    hook, trace = tmp_path / "hook", tmp_path / "trace"
+    for folder in (hook, trace):
+        folder.mkdir()
+    (hook / "sitecustomize.py").write_text(TRACE)
+    workspace.environment["PYTHONPATH"] += f":{hook}"
+    workspace.snakemake(TRACE=str(trace))
+    records = provenance.read(workspace.folder)
+    assert records is not None
+    covered: dict[str, set[str]] = {}
+    for record in records.results.values():
+        settings = provenance.settings_of(record["made"])
+        assert settings is not None
+        covered.setdefault(record["made"]["rule"], set()).update(records.codes[settings["code"]])
+    assert set(covered) == set(SCRIPTS)
+    fingerprints, calls = Fingerprints(workspace.folder), 0
+    for file in trace.iterdir():
+        rule = file.name.split(".")[0]
+        for line in file.read_text().splitlines():
+            module, name = line.split("\t")
+            top = name.split(".")[0]
+            if module in EXCLUDED:
+                continue
+            calls += 1
+            path = fingerprints.file(module, workspace.folder)
+            assert path is not None
+            by_name = top in fingerprints.module(path, module).pieces
+            assert (f"{module}.{top}" if by_name else module) in covered[rule], f"{rule}: {module}.{name}"
+    assert calls > 200

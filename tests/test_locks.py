@@ -11,10 +11,11 @@ import pytest
 RUN = """
 import sys
 from pathlib import Path
-from interneuron.workflow.locks import clear_stale_locks
+from interneuron.workflow.locks import alone, clear_stale_locks
 
 root = Path(sys.argv[1])
-removed = clear_stale_locks(root)
+with alone(root) as free:
+    removed = free and clear_stale_locks(root)
 (root / ".snakemake/locks").mkdir(exist_ok=True)
 (root / ".snakemake/locks" / sys.argv[2]).touch()
 print("removed" if removed else "left", flush=True)

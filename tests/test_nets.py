@@ -183,5 +183,20 @@ def test_fit_arguments_adds_what_the_data_decide():
         "classes": 4,
     }
     assert fit_arguments("judge", {}, 3, 2, 4) == {"height": 3, "width": 2, "classes": 4}
-    with pytest.raises(InputError, match="no architecture 'mlp'"):
-        fit_arguments("mlp", {}, 3, 2, 4)
+    with pytest.raises(InputError, match="no architecture 'unet'"):
+        fit_arguments("unet", {}, 3, 2, 4)
+
+
+def test_a_perceptron_has_one_logit_for_two_classes_and_one_a_class_for_more():
+    for classes, logits in ((2, 1), (3, 3)):
+        mlp = build("mlp", {"inputs": 6, "classes": classes, "hidden": [5, 4]})
+        initialise(mlp, torch_generator(0, "test"))
+        assert [name for name, _ in mlp.named_children()] == ["linear1", "relu1", "linear2", "relu2", "linear3"]
+        x = torch.randn(7, 6, generator=torch_generator(0, "x"))
+        hidden = (x @ mlp.linear1.weight.T).clamp(0) @ mlp.linear2.weight.T
+        torch.testing.assert_close(mlp(x), hidden.clamp(0) @ mlp.linear3.weight.T)
+        assert mlp(x).shape == (7, logits)
+    with pytest.raises(InputError, match="at least one hidden layer"):
+        build("mlp", {"inputs": 6, "classes": 2, "hidden": []})
+    with pytest.raises(InputError, match=r"hidden: got \[3, 0\], it takes whole numbers of at least 1"):
+        build("mlp", {"inputs": 6, "classes": 2, "hidden": [3, 0]})

@@ -16,9 +16,10 @@ from synthetic import Sizes, draw, script, write
 
 from interneuron import io, plots
 from interneuron.errors import InputError
+from interneuron.workflow.config.studies import REGION_FIGURES
 
 ROOT = Path(__file__).resolve().parent.parent
-FIGURES = sorted(script("figures").FIGURES)
+FIGURES = sorted(set(script("figures").FIGURES._things) - set(REGION_FIGURES))
 ALPHAS = [-1.0, 0.0, 1.0]
 
 

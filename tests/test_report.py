@@ -164,7 +164,7 @@ def test_a_study_without_claims_and_a_ledger_without_rows() -> None:
 
 
 def test_the_captions_are_those_of_the_figures_there_are() -> None:
-    assert set(CAPTIONS) == set(script("figures").FIGURES)
+    assert set(CAPTIONS) == set(script("figures").FIGURES._things)
 
 
 def test_bad_input_is_named_in_one_sentence() -> None:

@@ -58,7 +58,7 @@ def asked_for(log: Path) -> list[str]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("browser")
     paths = write(folder)
-    figures = [draw(paths, folder / "figures" / name) for name in script("figures").FIGURES]
+    figures = [draw(paths, folder / "figures" / name) for name in script("figures").FIGURES._things]
     return SimpleNamespace(
         folder=folder, paths=paths, figures=figures, file=page(paths, figures, folder / "report.html")
     )

@@ -14,7 +14,7 @@ from interneuron import io
 from interneuron.errors import InputError
 from interneuron.nets import build, initialise, load
 from interneuron.seeds import torch_generator
-from interneuron.training import train
+from interneuron.training import train, train_perceptrons
 
 VAE = {"pixels": 20, "classes": 3, "latents": 2, "hidden": [8, 6]}
 JUDGE = {"height": 5, "width": 4, "classes": 3, "channels": [3, 4], "strides": [2, 1], "kernel": 3, "hidden": 7}
@@ -250,3 +250,151 @@ def test_the_script_writes_weights_that_load(tmp_path):
         np.testing.assert_array_equal(tensors[name], tensor.numpy())
     load(tensors, about, 5)
     assert io.load_table(output.training).to_dict("records") == rows
+
+
+# tables and multilayer perceptrons
+
+MLP = {"inputs": 6, "classes": 2, "hidden": [5, 3]}
+
+
+def table(n, stream, classes=2):
+    """Gaussian features; the class is the sign of a product, or one of three ranges of a sum."""
+    x = torch.randn(n, 6, generator=torch_generator(0, stream))
+    y = (
+        (x[:, 0] * x[:, 1] > 0).long()
+        if classes == 2
+        else torch.bucketize(x[:, 0] + x[:, 2], torch.tensor([-0.5, 0.5]))
+    )
+    return x, y
+
+
+TABLE = (*table(50, "train"), *table(23, "test"))
+
+
+def run_table(seeds, data=TABLE, arguments=MLP, **changes):
+    settings = {"epochs": 8, "learning_rate": 1e-2, "batch": 16, "report_every": 10} | changes
+    return train_perceptrons(arguments, *data, seeds, **settings)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("penalties", [{}, {"activity": 0.3}, {"kernel": 0.2}, {"activity": 0.3, "kernel": 0.2}])
+def test_penalties_are_those_of_keras(penalties, classes):
+    """The oracle: an ordinary module, autograd and unfused Adam.
+
+    Keras divides an activity penalty by the samples in the batch, and adds a kernel penalty as it is.
+    """
+    seed, data, arguments = 4, (*table(50, "train", classes), *table(23, "test", classes)), MLP | {"classes": classes}
+    network = build("mlp", arguments)
+    generator = torch_generator(seed, "initialisation")
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01, eps=1e-3, foreach=False)
+    order = torch_generator(seed, "order")
+    losses, sizes = [], []
+    for i in range(12):  # 4 batches an epoch, the last one of 2 samples
+        if i % 4 == 0:
+            permutation = torch.randperm(50, generator=order)
+        rows = permutation[i % 4 * 16 :][:16]
+        x, y = data[0][rows], data[1][rows]
+        hidden = network.relu1(network.linear1(x))
+        logits = network.linear3(network.relu2(network.linear2(hidden)))
+        if classes == 2:
+            assert logits.shape == (len(rows), 1)
+            loss = nn.functional.binary_cross_entropy(torch.sigmoid(logits[:, 0]), y.float())
+        else:
+            loss = nn.functional.cross_entropy(logits, y)
+        loss = loss + penalties.get("activity", 0) * hidden.abs().sum() / len(rows)
+        loss = loss + penalties.get("kernel", 0) * (network.linear1.weight**2).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        sizes.append(len(rows))
+    assert sizes == [16, 16, 16, 2] * 3
+    tensors, rows = run_table([seed], data, arguments, epochs=3, epsilon=1e-3, report_every=1, **penalties)
+    assert values(rows, "train", "loss", seed) == pytest.approx(losses, rel=1e-5)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(tensors[name][0], parameter.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_company_changes_a_seed_of_a_table_by_rounding_at_most():
+    penalties = {"activity": 0.02, "kernel": 0.01}
+    together, rows = run_table([3, 0, 9], **penalties)
+    for i, seed in enumerate((3, 0, 9)):
+        alone, its_rows = run_table([seed], **penalties)
+        for name, tensor in alone.items():
+            torch.testing.assert_close(together[name][i], tensor[0], rtol=1e-4, atol=1e-5)
+        company = [row["value"] for row in rows if row["seed"] == seed]
+        assert company == pytest.approx([row["value"] for row in its_rows], rel=1e-4, abs=1e-5)
+    first = together["linear1.weight"]
+    assert (first[0] - first[1]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("scheme", "spread"), [("glorot-uniform", (2 / 500) ** 0.5), ("kaiming-normal", (2 / 300) ** 0.5)]
+)
+def test_initialisations(scheme, spread):
+    x, y = torch.zeros(8, 300), torch.zeros(8, dtype=torch.int64)
+    arguments = {"inputs": 300, "classes": 2, "hidden": [200]}
+    # Without inputs the first layer's weights stay as they begin.
+    tensors, _ = run_table([0], (x, y, x, y), arguments, epochs=1, initialisation=scheme)
+    weight = tensors["linear1.weight"]
+    assert weight.std().item() == pytest.approx(spread, rel=0.01)
+    largest = weight.abs().max() / spread
+    assert (1.7 < largest <= 3**0.5) if scheme == "glorot-uniform" else largest > 3
+
+
+def test_the_test_rows_of_a_table_are_of_the_trained_network():
+    tensors, rows = run_table([5, 6], epochs=80, activity=0.01)
+    assert {row["metric"] for row in rows} == {"loss", "cross_entropy", "accuracy", "activity"}
+    about = {"architecture": "mlp", "arguments": MLP, "seeds": [5, 6]}
+    for seed in (5, 6):
+        mlp = load({name: tensor.numpy() for name, tensor in tensors.items()}, about, seed)
+        logits = mlp(TABLE[2])[:, 0]
+        accuracy = ((logits > 0) == (TABLE[3] == 1)).float().mean().item()
+        assert values(rows, "test", "accuracy", seed) == pytest.approx([accuracy])
+        expected = nn.functional.binary_cross_entropy_with_logits(logits, TABLE[3].float()).item()
+        assert values(rows, "test", "cross_entropy", seed) == pytest.approx([expected], rel=1e-4)
+        assert values(rows, "train", "loss", seed)[-1] < values(rows, "train", "loss", seed)[0]
+
+
+def test_images_train_a_perceptron_too():
+    arguments = {"inputs": 20, "classes": 3, "hidden": [8]}
+    _, rows = run_table([0], DATA, arguments, epochs=50, scale=255.0)
+    assert values(rows, "test", "accuracy", 0)[0] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data": (TABLE[0].double(), *TABLE[1:])}, "train samples are torch.float64 of shape .*it takes float32"),
+        ({"data": (*TABLE[:2], TABLE[2][:0], TABLE[3][:0])}, "test samples are torch.float32 of shape .*at least one"),
+        ({"data": (TABLE[0] / 0, *TABLE[1:])}, "train samples hold NaN or infinite numbers"),
+        ({"data": (TABLE[0][:, :4], *TABLE[1:])}, r"test samples have shape \(6,\), it takes \(4,\)"),
+        ({"data": (*TABLE[:3], TABLE[3][:5])}, r"test classes are torch.int64 of shape \(5,\), it takes int64 \[23\]"),
+        ({"data": (*TABLE[:3], TABLE[3] + 1)}, "test classes go from 1 to 2, it takes 0 to 1"),
+        ({"arguments": MLP | {"inputs": 5}}, "samples have 6 numbers, the network takes 5"),
+        ({"seeds": []}, r"seeds are \[\]"),
+        ({"seeds": [1, 1]}, r"seeds are \[1, 1\], it takes at least one, each once"),
+        ({"epochs": 0}, "epochs is 0, it takes at least 1"),
+        ({"batch": 0}, "batch is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0, it takes a positive number"),
+        ({"activity": -1.0}, "activity is -1.0, it takes a number of at least 0"),
+        ({"kernel": float("inf")}, "kernel is inf"),
+        ({"initialisation": "ones"}, "no initialisation 'ones'; there are glorot-uniform, kaiming-normal"),
+    ],
+)
+def test_what_does_not_fit_a_table_is_refused(changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        run_table(**{"seeds": [0]} | changes)
+
+
+def test_perceptrons_that_are_no_longer_finite_stop_with_iteration_and_seeds():
+    with pytest.raises(InputError, match=r"no longer finite in iteration \d+ \(seed [28, ]+\).*smaller than 1e\+30"):
+        run_table([2, 8], learning_rate=1e30)
+    calls = []
+    run_table([0], epochs=2, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(i, 8) for i in range(1, 9)]

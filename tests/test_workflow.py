@@ -15,8 +15,9 @@ from interneuron import io
 
 def test_the_run_makes_the_ledger_and_the_report(finished: Workspace) -> None:
     claims = io.load_table(finished.folder / "results/claims.tsv")
-    entry = yaml.safe_load((ROOT / "config/studies/thesis-test.yaml").read_text())
-    assert list(claims["claim"]) == [claim["id"] for claim in entry["claims"]]
+    for study in ("thesis-test", "relu-test"):
+        entry = yaml.safe_load((ROOT / f"config/studies/{study}.yaml").read_text())
+        assert list(claims[claims["study"] == study]["claim"]) == [claim["id"] for claim in entry["claims"]]
     assert claims["measured"].notna().any()
     assert set(claims["verdict"]) <= {"holds", "holds in part", "fails", "not comparable"}
     page = (finished.folder / "results/report.html").read_text()
@@ -52,7 +53,8 @@ def test_quiet_runs_say_nothing(finished: Workspace) -> None:
 
 
 def test_progress_is_readable(finished: Workspace) -> None:
-    assert re.search(r"^train vae-test 000-001: ", finished.output, re.M), finished.output
+    for job in ("train vae-test 000-001", "fit mlp-test 000-001", "regions relu-test 002-003"):
+        assert re.search(rf"^{job}: ", finished.output, re.M), finished.output
 
 
 def test_files_are_as_documented(finished: Workspace) -> None:

@@ -4,8 +4,12 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interneuron.errors import InputError
+
+if TYPE_CHECKING:
+    from interneuron.workflow.provenance import Findings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +46,28 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--check", action="store_true", help="write nothing: fail where stale marks or README are old")
     ledger.set_defaults(run=_ledger)
 
+    why = commands.add_parser(
+        "why",
+        help="list the jobs that snakemake would run, and what changed for each",
+        description="Nothing is run. The options are those of snakemake: say here what you would say there.",
+    )
+    why.add_argument("--configfile", type=Path, nargs="+", default=[], help="as in snakemake --configfile")
+    why.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as in snakemake --config")
+    why.set_defaults(run=_why)
+
+    verify = commands.add_parser("verify", help="compare the bytes of every result with the record of what made it")
+    verify.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="name the results that another run made otherwise"
+    )
+    verify.set_defaults(run=_verify)
+
+    restore = commands.add_parser(
+        "restore",
+        help="give snakemake the records of results that came from elsewhere, all bytes compared first",
+        description="A run does the same by itself as it starts, for what is new or has changed since the last one.",
+    )
+    restore.set_defaults(run=_restore)
+
     docs = commands.add_parser("docs", help="write config/schemas/*.json and config/README.md from the config's models")
     docs.add_argument("--check", action="store_true", help="write nothing: fail with a diff where they have drifted")
     docs.set_defaults(run=_docs)
@@ -74,6 +100,51 @@ def _ledger(options: argparse.Namespace) -> None:
         print(f"{changed} of {len(rows)} rows are new or changed")
     stale = sum(row["stale"] == "yes" for row in rows)
     print(f"{ledger.LEDGER}: {ledger.counted(rows)}; {stale} of them stale")
+
+
+def _why(options: argparse.Namespace) -> None:
+    from interneuron.workflow.config import parsed
+    from interneuron.workflow.why import text, why
+
+    config = {}
+    for pair in options.config:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise InputError(f"--config {pair}: it takes KEY=VALUE")
+        config[key] = parsed(value)
+    print(text(why(Path.cwd(), options.configfile, config)))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from interneuron.workflow import provenance
+
+    findings = provenance.verify(Path.cwd())
+    print(_bytes(findings))
+    for what, paths in (
+        ("altered", findings.altered),
+        ("without a record", findings.strange),
+        ("missing", findings.missing),
+    ):
+        for path in paths:
+            print(f"{what}: {path}")
+    findings.refuse()
+    if options.against is not None:
+        different = provenance.difference(Path.cwd(), options.against)
+        if different:
+            raise InputError(f"not the same bytes as in {options.against}: {', '.join(different)}")
+        print(f"they are the same bytes in {options.against}")
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from interneuron.workflow import provenance
+
+    findings = provenance.restore(Path.cwd())
+    print(f"{_bytes(findings)}; Snakemake was given {len(findings.restored):,} records that it lacked")
+
+
+def _bytes(findings: "Findings") -> str:
+    missing = f", {len(findings.missing):,} are not there (dvc pull brings them)" if findings.missing else ""
+    return f"{len(findings.right):,} results have the recorded bytes{missing}"
 
 
 def _docs(options: argparse.Namespace) -> None:

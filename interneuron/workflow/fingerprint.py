@@ -1,18 +1,21 @@
-"""Fingerprints of code: what a script and all that it imports from here say, whatever they look like.
+"""Fingerprints of code: what a script and all that it reaches here say, whatever they look like.
 
-A script's fingerprint is a SHA-256 over the syntax trees of the script and of every module of `interneuron` (and every
-neighbour in its folder) that it imports, directly or through others, at the top or inside functions. Comments,
-docstrings and formatting are not in a syntax tree, or are taken out of it, so they do not count.
+A script's fingerprint is a SHA-256 over the definitions (functions, classes, constants, imports) that it reaches in
+`interneuron` and in its own folder, directly or through others, and over the statements that run whenever one of these
+modules is imported. Comments, docstrings and formatting are not in a syntax tree, or are taken out of it, so they do
+not count; nor does a function that nothing reaches.
 
-What cannot be followed is refused rather than missed: imports of computed names, and `interneuron` passed around as an
-object.
+It takes too much rather than too little: a name counts wherever it stands, a class counts as a whole, and a module that
+is passed around as an object counts as a whole. What cannot be followed at all is refused: imports of computed names,
+`eval` and its like, and `interneuron` itself as an object. Of a `Registry`, an entry counts only if its name is said by
+the config (`names`) or by a string in the code that is reached.
 """
 
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +35,41 @@ LENGTH = 16
 
 _DYNAMIC = frozenset({"import_module", "__import__"})
 _FOREIGN = frozenset({"exec_module", "load_module", "run_module", "run_path", "spec_from_file_location"})
+_EVALUATES = frozenset({"eval", "exec", "globals"})
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+Reference = tuple[str, str]  # a module of ours and a name in it; "" is the import alone, "*" everything in it
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One file: hash of its syntax tree, and the names of our modules that it imports."""
+@dataclass
+class _Piece:
+    """One definition, or the statements that run when a module is imported."""
 
-    digest: str
-    imports: frozenset[str]
+    text: str = ""
+    names: set[str] = field(default_factory=set)  # names of the module itself that it uses
+    references: set[Reference] = field(default_factory=set)
+    strings: set[str] = field(default_factory=set)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:LENGTH]
+
+    def add(self, other: "_Piece") -> None:
+        self.text += other.text
+        self.names |= other.names
+        self.references |= other.references
+        self.strings |= other.strings
+
+
+@dataclass
+class _Module:
+    """One file in pieces: `start` is what importing it runs, the others are reached by name."""
+
+    start: _Piece = field(default_factory=_Piece)
+    modules: dict[str, set[str]] = field(default_factory=dict)  # names that imports bind to modules of ours
+    pieces: dict[str, _Piece] = field(default_factory=dict)
+    entries: dict[str, dict[str, _Piece]] = field(default_factory=dict)  # of registries, by their names
 
 
 class Fingerprints:
@@ -47,40 +77,42 @@ class Fingerprints:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self._sources: dict[Path, _Source] = {}
+        self._modules: dict[Path, _Module] = {}
         self._files: dict[str, Path | None] = {}
+        self._found: dict[tuple[str, frozenset[str]], dict[str, str]] = {}
 
-    def of(self, step: str) -> str:
+    def of(self, step: str, names: Iterable[str] = ()) -> str:
         """Fingerprint of the script of a step, and of the files beside the code that it reads (`EXTRA`).
 
-        Raises InputError where a file is missing, is no Python, or imports what cannot be followed.
+        `names` are what the config says: of a registry only these entries count, and those that the code itself names.
+
+        Raises InputError where a file is missing, is no Python, or has what cannot be followed.
+        """
+        return digest(self.parts(step, names))
+
+    def parts(self, step: str, names: Iterable[str] = ()) -> dict[str, str]:
+        """Hash of each piece behind the script of a step, by its name for people.
+
+        `interneuron.nets.build` is a definition, `interneuron.nets._ARCHITECTURES[judge]` an entry of a registry,
+        `interneuron.nets` what runs when the module is imported, and `scripts/train.py` the same of the script.
         """
         script = f"scripts/{step}.py"
-        parts = self.parts(script)
-        for path in EXTRA.get(step, ()):
-            try:
-                parts[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
-            except OSError as error:
-                raise InputError(f"{path}: cannot be read ({error.strerror}), and {script} needs it") from None
-        return digest(parts)
+        key = script, frozenset(names)
+        if key not in self._found:
+            parts = _Walk(self, self.root / script, key[1]).parts()
+            for path in EXTRA.get(step, ()):
+                try:
+                    parts[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()[:LENGTH]
+                except OSError as error:
+                    raise InputError(f"{path}: cannot be read ({error.strerror}), and {script} needs it") from None
+            self._found[key] = parts
+        return self._found[key]
 
-    def parts(self, script: str) -> dict[str, str]:
-        """Hash of each piece of code behind `script`: by path for the script, by dotted name for modules."""
-        path = self.root / script
-        found: dict[str, str] = {script: self._source(path, None).digest}
-        open_ = sorted(self._source(path, None).imports)
-        while open_:
-            name = open_.pop()
-            if name in found or name in EXCLUDED:
-                continue
-            file = self._file(name, path.parent)
-            assert file is not None
-            source = self._source(file, name if name.split(".")[0] == PACKAGE else None)
-            found[name] = source.digest
-            open_ += sorted(source.imports)
-        return found
+    def known(self) -> dict[str, dict[str, str]]:
+        """The parts behind every fingerprint that was asked for."""
+        return {digest(parts): parts for parts in self._found.values()}
 
-    def _file(self, module: str, folder: Path) -> Path | None:
+    def file(self, module: str, folder: Path) -> Path | None:
         """File of one of our modules by its dotted name, or None: another library's."""
         top, *rest = module.split(".")
         base = self.root / PACKAGE if top == PACKAGE else folder / top
@@ -91,8 +123,9 @@ class Fingerprints:
             self._files[key] = next((file for file in files if file.is_file()), None)
         return self._files[key]
 
-    def _source(self, path: Path, module: str | None) -> _Source:
-        if path not in self._sources:
+    def module(self, path: Path, name: str | None) -> _Module:
+        """The file at `path` in pieces; `name` is its dotted name in the library, None outside of it."""
+        if path not in self._modules:
             shown = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
             try:
                 source = path.read_bytes()
@@ -102,48 +135,204 @@ class Fingerprints:
             except (SyntaxError, ValueError) as error:
                 line = getattr(error, "lineno", None) or 0
                 raise InputError(f"{shown}: line {line} is no Python ({getattr(error, 'msg', error)})") from None
-            text, nodes = normalised(tree, docstrings=b"__doc__" in source)
-            imports = frozenset(_Imports(self, nodes, path, shown, module).names())
-            self._sources[path] = _Source(hashlib.sha256(text.encode()).hexdigest(), imports)
-        return self._sources[path]
+            self._modules[path] = _Reader(self, path, shown, name, b"__doc__" in source).read(tree)
+        return self._modules[path]
 
 
-class _Imports:
-    """Our modules that one file imports."""
+class _Walk:
+    """All pieces that one script reaches."""
 
-    def __init__(self, of: Fingerprints, nodes: list[ast.AST], path: Path, shown: str, module: str | None) -> None:
-        self.of, self.nodes, self.folder, self.shown = of, nodes, path.parent, shown
+    def __init__(self, of: Fingerprints, script: Path, names: frozenset[str]) -> None:
+        self.of, self.script, self.strings = of, script, set(names)
+        self.found: dict[str, str] = {}
+        self.waiting: dict[str, list[tuple[str, str, _Piece]]] = {}  # entries of registries, by name
+        self.open: list[tuple[str, str, bool]] = []  # module, name, and whether another module asks for it
+
+    def parts(self) -> dict[str, str]:
+        shown = self.script.relative_to(self.of.root).as_posix()
+        self._take("", shown, self.of.module(self.script, None).start)
+        while self.open:
+            module, name, outside = self.open.pop()
+            if module in EXCLUDED:
+                continue
+            content = self._module(module)
+            for end in range(1, module.count(".") + 1):
+                self.open.append((module.rsplit(".", end)[0], "", True))
+            if outside:
+                self.open += [(target, "*", True) for target in sorted(content.modules.get(name, ()))]
+            # Importing a module runs its statements, whatever is wanted of it.
+            self._take(module, module or shown, content.start)
+            for wanted in [*content.pieces, *content.entries] if name == "*" else [name]:
+                if wanted in content.pieces:
+                    self._take(module, f"{module or shown}.{wanted}", content.pieces[wanted])
+                for key, piece in content.entries.get(wanted, {}).items():
+                    self.waiting.setdefault(key, []).append((module, f"{module or shown}.{wanted}[{key}]", piece))
+                    self._open_entries([key])
+        return self.found
+
+    def _module(self, name: str) -> _Module:
+        path = self.of.file(name, self.script.parent) if name else self.script
+        assert path is not None
+        return self.of.module(path, name if name.split(".")[0] == PACKAGE else None)
+
+    def _take(self, module: str, shown: str, piece: _Piece) -> None:
+        if shown in self.found:
+            return
+        self.found[shown] = piece.digest
+        self.open += [(*reference, True) for reference in sorted(piece.references)]
+        self.open += [(module, name, False) for name in sorted(piece.names)]
+        new = piece.strings - self.strings
+        self.strings |= new
+        self._open_entries(sorted(new))
+
+    def _open_entries(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self.strings:
+                for module, shown, piece in self.waiting.pop(name, []):
+                    self._take(module, shown, piece)
+
+
+class _Reader:
+    """Cuts one file into pieces."""
+
+    def __init__(self, of: Fingerprints, path: Path, shown: str, module: str | None, docstrings: bool) -> None:
+        self.of, self.folder, self.shown, self.docstrings = of, path.parent, shown, docstrings
+        self.library = module is not None
         self.package = ""
         if module is not None:
             self.package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        self.loader = shown == f"{PACKAGE}/__init__.py"
+        self.bound: dict[str, set[Reference]] = {}  # names that imports at the top bind to what is ours
+        self.ours: set[str] = set()  # these, and the file's own functions and classes
 
-    def names(self) -> Iterator[str]:
-        bound: dict[str, str] = {}  # local name: the module of ours that it is bound to
+    def read(self, tree: ast.Module) -> _Module:
+        module = _Module()
+        body = tree.body if self.docstrings or not _has_docstring(tree) else tree.body[1:]
+        for statement in body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                self._bind(statement, self.bound)
+        self.ours = {*self.bound, *(node.name for node in body if isinstance(node, _DEFINITIONS) and not _wraps(node))}
+        imported: set[str] = set()
+        for statement in body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                imported.update(self._import(statement, module))
+                continue
+            names = _defined(statement) if not self._runs_ours(statement) else []
+            registry = _registry(statement)
+            if registry is not None:
+                things = module.entries.setdefault(names[0], {})
+                for key, value in registry:
+                    things[key] = self._piece(value)
+            if not names:
+                module.start.add(self._piece(statement))
+            for name in names:
+                module.pieces.setdefault(name, _Piece()).add(self._piece(statement, registry is not None))
+        module.modules = {
+            name: {target for target, what in references if what == "*" and target != PACKAGE}
+            for name, references in self.bound.items()
+        }
+        own = {*module.pieces, *module.entries}
+        everything = [module.start, *module.pieces.values(), *(p for e in module.entries.values() for p in e.values())]
+        for piece in everything:
+            piece.names &= own
+        used = set().union(*(piece.names for piece in everything))
+        for name in imported - used:
+            # What another library's import binds and nothing uses is imported for what the import does.
+            if name not in self.bound:
+                module.start.add(module.pieces[name])
+        return module
+
+    def _import(self, statement: ast.Import | ast.ImportFrom, module: _Module) -> Iterator[str]:
+        """Each name that an import binds is a piece; what is ours is also run."""
+        module.start.references |= {(name, "") for name in self._modules(statement)}
+        for alias in statement.names:
+            name = alias.asname or alias.name.split(".")[0]
+            piece = _Piece(text=normalised(ast.parse(_import_of(statement, alias)))[0])
+            piece.references = {reference for reference in self.bound.get(name, ()) if reference[1] != "*"}
+            module.pieces.setdefault(name, _Piece()).add(piece)
+            if alias.name == "*" and name in self.bound:
+                module.start.references |= self.bound[name]
+            yield name
+
+    def _piece(self, node: ast.AST, shell: bool = False) -> _Piece:
+        """What a node says and uses; of a registry's `shell` the entries are left out."""
+        if shell:
+            assert isinstance(node, ast.Assign | ast.AnnAssign)
+            assert isinstance(node.value, ast.Call)
+            call = ast.Call(node.value.func, [*node.value.args[:1], ast.Dict([], [])], node.value.keywords)
+            node = ast.Assign(node.targets if isinstance(node, ast.Assign) else [node.target], call)
+        text, nodes = normalised(node, self.docstrings)
+        piece = _Piece(text)
+        bound = {name: set(references) for name, references in self.bound.items()}
         literal: set[ast.expr] = set()  # calls such as import_module("interneuron.nets"), which can be followed
-        for node in self.nodes:
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield from self._module(alias.name, node)
-                    top = alias.name.split(".")[0]
-                    if top == PACKAGE:
-                        bound[alias.asname or top] = alias.name if alias.asname else top
-            elif isinstance(node, ast.ImportFrom):
-                yield from self._from(node, bound)
-            elif isinstance(node, ast.Call) and _last_name(node.func) in _DYNAMIC:
-                first = node.args[0] if len(node.args) == 1 and not node.keywords else None
+        for inner in nodes:
+            if isinstance(inner, ast.Import | ast.ImportFrom):
+                self._bind(inner, bound)
+                piece.references |= {(name, "") for name in self._modules(inner)}
+            elif isinstance(inner, ast.Call) and _last_name(inner.func) in _DYNAMIC:
+                first = inner.args[0] if len(inner.args) == 1 and not inner.keywords else None
                 if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value[:1] != ".":
-                    literal.add(node.func)
-                    yield from self._module(first.value, node)
-        yield from self._attributes(bound, literal)
+                    literal.add(inner.func)
+                    piece.references |= {(name, "*") for name in self._existing(first.value, inner)}
+            elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                piece.strings.add(inner.value)
+        bases: set[ast.expr] = set()
+        for inner in nodes:
+            if isinstance(inner, ast.Attribute):
+                bases.add(inner.value)
+                if inner not in bases:
+                    piece.references.update(self._chain(inner, bound))
+            elif isinstance(inner, ast.Name):
+                piece.names.add(inner.id)
+                for module, name in bound.get(inner.id, ()):
+                    if name == "*" and inner not in bases:
+                        if module == PACKAGE:
+                            what = f"{inner.id} is used as an object, where only {inner.id}.<room> can be followed"
+                            raise self._refused(inner, what)
+                        piece.references.add((module, "*"))
+                    elif name != "*":
+                        piece.references.add((module, name))
+                if inner.id in _EVALUATES:
+                    raise self._refused(inner, inner.id)
+            elif isinstance(inner, ast.FunctionDef) and inner.name == "__init_subclass__":
+                raise self._refused(inner, "__init_subclass__, which runs for classes that other modules define")
+            last = _last_name(inner)
+            if (last in _FOREIGN or (last in _DYNAMIC and inner not in literal)) and not self.loader:
+                raise self._refused(inner, f"{last} with a name that is only known when it runs")
+        return piece
 
-    def _from(self, node: ast.ImportFrom, bound: dict[str, str]) -> Iterator[str]:
-        base = node.module or ""
-        if node.level:
-            parts = self.package.split(".")
-            if not self.package or node.level > len(parts):
-                raise self._refused(node, "a relative import that leads out of the package")
-            base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
-        yield from self._module(base, node)
+    def _runs_ours(self, statement: ast.stmt) -> bool:
+        """Whether defining a function or class calls what is ours: decorators, defaults, the body of a class."""
+        if not isinstance(statement, _DEFINITIONS):
+            return False
+        if any(_root(decorator) in self.ours for decorator in statement.decorator_list):
+            return True
+        if isinstance(statement, ast.ClassDef):
+            parts = [*statement.bases, *statement.keywords, *statement.body]
+        else:
+            parts = [*statement.args.defaults, *(default for default in statement.args.kw_defaults if default)]
+        open_: list[ast.AST] = list(parts)
+        while open_:
+            node = open_.pop()
+            if isinstance(node, ast.Call) and _root(node.func) in self.ours:
+                return True
+            if isinstance(node, ast.stmt):
+                if self._runs_ours(node):
+                    return True
+                if isinstance(node, _DEFINITIONS):
+                    continue
+            open_ += ast.iter_child_nodes(node)
+        return False
+
+    def _bind(self, node: ast.Import | ast.ImportFrom, bound: dict[str, set[Reference]]) -> None:
+        """Local names that an import binds: to a module of ours (`*`), or to a name in one."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if self._is_ours(alias.name):
+                    top = alias.name.split(".")[0]
+                    bound.setdefault(alias.asname or top, set()).add((alias.name if alias.asname else top, "*"))
+            return
+        base = self._base(node)
         for alias in node.names:
             if alias.name in _FOREIGN or (alias.name in _DYNAMIC and alias.asname):
                 raise self._refused(node, f"{alias.name}, which imports by name")
@@ -152,53 +341,64 @@ class _Imports:
         for alias in node.names:
             if alias.name == "*" and base == PACKAGE:
                 raise self._refused(node, f"from {PACKAGE} import *")
-            name = f"{base}.{alias.name}"
-            if self.of._file(name, self.folder) is not None:
-                yield name
-                if name.split(".")[0] == PACKAGE:
-                    bound[alias.asname or alias.name] = name
+            inner = f"{base}.{alias.name}"
+            is_module = self.of.file(inner, self.folder) is not None
+            name = alias.asname or alias.name
+            bound.setdefault(name, set()).add((inner, "*") if is_module else (base, alias.name))
 
-    def _attributes(self, bound: dict[str, str], literal: set[ast.expr]) -> Iterator[str]:
-        """Modules reached as attributes (`interneuron.nets.build`), which the lazy loader imports on the way."""
-        inner: set[ast.expr] = set()
-        for node in self.nodes:
-            if isinstance(node, ast.Attribute):
-                inner.add(node.value)
-                if node not in inner:
-                    yield from self._chain(node, bound)
-            if isinstance(node, ast.Name) and bound.get(node.id) == PACKAGE and node not in inner:
-                raise self._refused(
-                    node, f"{node.id} is used as an object, where only {node.id}.<room> can be followed"
-                )
-            last = _last_name(node)
-            if last in _FOREIGN or (last in _DYNAMIC and node not in literal):
-                loader = self.shown == f"{PACKAGE}/__init__.py"
-                if not loader:
-                    raise self._refused(node, f"{last} with a name that is only known when it runs")
+    def _base(self, node: ast.ImportFrom) -> str:
+        base = node.module or ""
+        if node.level:
+            parts = self.package.split(".")
+            if not self.package or node.level > len(parts):
+                raise self._refused(node, "a relative import that leads out of the package")
+            base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
+        return base
 
-    def _chain(self, node: ast.Attribute, bound: dict[str, str]) -> Iterator[str]:
+    def _modules(self, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+        """Our modules that an import runs."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from self._existing(alias.name, node)
+            return
+        base = self._base(node)
+        yield from self._existing(base, node)
+        if self._is_ours(base):
+            for alias in node.names:
+                if self.of.file(f"{base}.{alias.name}", self.folder) is not None:
+                    yield f"{base}.{alias.name}"
+
+    def _chain(self, node: ast.Attribute, bound: dict[str, set[Reference]]) -> Iterator[Reference]:
+        """What `interneuron.nets.build` reaches: the lazy loader imports rooms on the way."""
         names: list[str] = []
         start: ast.expr = node
         while isinstance(start, ast.Attribute):
             names.append(start.attr)
             start = start.value
-        if not isinstance(start, ast.Name) or start.id not in bound:
+        if not isinstance(start, ast.Name):
             return
-        module = bound[start.id]
-        for name in reversed(names):
-            module = f"{module}.{name}"
-            if self.of._file(module, self.folder) is None:
-                return
-            yield module
+        for module, name in bound.get(start.id, ()):
+            if name != "*":
+                continue
+            rest = list(reversed(names))
+            while rest and self.of.file(f"{module}.{rest[0]}", self.folder) is not None:
+                module = f"{module}.{rest.pop(0)}"
+                yield module, ""
+            if rest:
+                yield module, rest[0]
+            elif module == PACKAGE:
+                raise self._refused(node, f"{start.id} is used as an object, where only a room can be followed")
+            else:
+                yield module, "*"
 
-    def _module(self, name: str, node: ast.AST) -> Iterator[str]:
+    def _existing(self, name: str, node: ast.AST) -> Iterator[str]:
         """`name` and the packages it lies in, where they are ours."""
         if not self._is_ours(name):
             return
         parts = name.split(".")
         for end in range(1, len(parts) + 1):
             part = ".".join(parts[:end])
-            if self.of._file(part, self.folder) is None:
+            if self.of.file(part, self.folder) is None:
                 raise self._refused(node, f"import of {name}, which does not exist")
             yield part
 
@@ -207,7 +407,7 @@ class _Imports:
         if top == PACKAGE:
             return True
         # Snakemake puts a script's own folder on the path: its neighbours can be imported. The library's rooms cannot.
-        return not self.package and bool(top) and self.of._file(top, self.folder) is not None
+        return not self.library and bool(top) and self.of.file(top, self.folder) is not None
 
     def _refused(self, node: ast.AST, what: str) -> InputError:
         line = getattr(node, "lineno", 0)
@@ -216,11 +416,76 @@ class _Imports:
         )
 
 
+def _import_of(statement: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    """One alias of an import, as an import of its own."""
+    one = ast.unparse(ast.Import([alias]))
+    return (
+        f"from {'.' * statement.level}{statement.module or ''} {one}" if isinstance(statement, ast.ImportFrom) else one
+    )
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    """Names that a statement defines and does nothing else; none where running it may do more."""
+    if isinstance(statement, _DEFINITIONS):
+        return [statement.name]
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    else:
+        return []
+    names = [name for target in targets for name in _plain(target)]
+    calls = any(isinstance(node, ast.Call | ast.Await | ast.Yield | ast.NamedExpr) for node in ast.walk(statement))
+    known = all(isinstance(target, ast.Name | ast.Tuple) for target in targets)
+    return names if known and (not calls or _registry(statement) is not None) else []
+
+
+def _wraps(statement: ast.stmt) -> bool:
+    """Whether a function does no more, when it is called, than define functions and return one: a plain decorator."""
+    if not isinstance(statement, ast.FunctionDef) or statement.decorator_list:
+        return False
+    body = statement.body[1:] if _has_docstring(statement) else statement.body
+    return all(
+        (isinstance(node, ast.FunctionDef) and not node.args.defaults and not node.args.kw_defaults)
+        or (isinstance(node, ast.Return) and isinstance(node.value, ast.Name | ast.Constant))
+        for node in body
+    )
+
+
+def _plain(target: ast.expr) -> list[str]:
+    if isinstance(target, ast.Tuple):
+        return [name for element in target.elts for name in _plain(element)]
+    return [target.id] if isinstance(target, ast.Name) else []
+
+
+def _registry(statement: ast.stmt) -> list[tuple[str, ast.expr]] | None:
+    """Entries of `NAME = Registry("what", {"name": thing, ...})`; None for any other statement."""
+    value = getattr(statement, "value", None) if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+    if not isinstance(value, ast.Call) or _last_name(value.func) != "Registry" or len(value.args) != 2:
+        return None
+    things = value.args[1]
+    if not isinstance(things, ast.Dict) or any(isinstance(node, ast.Call) for node in ast.walk(things)):
+        return None
+    entries = []
+    for key, thing in zip(things.keys, things.values, strict=True):
+        if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+            return None
+        entries.append((key.value, thing))
+    return entries
+
+
+def _root(node: ast.AST) -> str:
+    """The name that a chain of attributes and calls starts from."""
+    while isinstance(node, ast.Attribute | ast.Call):
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def _last_name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def normalised(tree: ast.Module, docstrings: bool = False) -> tuple[str, list[ast.AST]]:
+def normalised(tree: ast.AST, docstrings: bool = False) -> tuple[str, list[ast.AST]]:
     """A syntax tree as text, without positions and docstrings, and its nodes, each before the nodes inside it.
 
     The text is the same under every supported Python, unlike `ast.dump`: fields come and go between versions (3.12
@@ -267,6 +532,15 @@ def _has_docstring(node: ast.AST) -> bool:
         return False
     first = node.body[0]
     return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+
+
+def strings(value: Any) -> set[str]:
+    """All strings in plain data: the names by which the config can choose."""
+    if isinstance(value, dict):
+        return set().union(*map(strings, value.values()), map(str, value))
+    if isinstance(value, list | tuple):
+        return set().union(*map(strings, value))
+    return {value} if isinstance(value, str) else set()
 
 
 def digest(value: Any) -> str:

@@ -34,7 +34,8 @@ def code_of(project: Project, study: str, fingerprints: Fingerprints) -> str:
     tests (metric, rows, condition). Titles, summaries, sources, addresses, figures and the wording of claims are left
     out, so that better prose makes no row stale.
     """
-    scripts = {step: fingerprints.of(step) for step in project.path(study)}
+    names = project.names(study)
+    scripts = {step: fingerprints.of(step, names) for step in project.path(study)}
     return digest({"scripts": scripts, "inputs": project.inputs(study)})
 
 

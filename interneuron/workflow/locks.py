@@ -1,36 +1,45 @@
-"""Locks that a killed run left behind."""
+"""Who runs in a folder: locks that a killed run left behind are cleared, those of a living one are not."""
 
 import fcntl
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 _held: list[IO[str]] = []  # kept open: the lock lives as long as this process
 
 
-def clear_stale_locks(root: Path) -> bool:
-    """Remove Snakemake's own locks under `root` if no run is alive there; whether any were removed.
+@contextmanager
+def alone(root: Path) -> Iterator[bool]:
+    """Whether no other run is alive under `root`; if so none can start while the block runs.
 
-    Snakemake leaves `.snakemake/locks/` behind when it is killed, and refuses the next run. Every run shares a lock of
-    the operating system on `.snakemake/alive`, which dies with its process however that ends: whoever gets it for
-    itself alone knows that no other run is alive, clears up, and shares it from then on. A run that does not get it
-    alone changes nothing, and Snakemake's own locks speak.
+    Every run shares a lock of the operating system on `.snakemake/alive`, which dies with its process however that
+    ends: whoever gets it for itself alone knows that no other run is alive. It is shared once the block has ended.
     """
     folder = root / ".snakemake"
     folder.mkdir(exist_ok=True)
     alive = (folder / "alive").open("w")
     _held.append(alive)
-    stale = False
+    free = True
     try:
         fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        pass  # another run is alive
-    else:
-        locks = folder / "locks"
-        stale = locks.is_dir() and any(locks.iterdir())
-        if stale:
-            shutil.rmtree(locks)
-    with suppress(OSError):  # refused where another run is clearing up just now
-        fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        free = False
+    try:
+        yield free
+    finally:
+        with suppress(OSError):  # refused where another run is clearing up just now
+            fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def clear_stale_locks(root: Path) -> bool:
+    """Remove Snakemake's own locks under `root`; whether there were any. For a run that is `alone` only.
+
+    Snakemake leaves `.snakemake/locks/` behind when it is killed, and refuses the next run.
+    """
+    locks = root / ".snakemake/locks"
+    stale = locks.is_dir() and any(locks.iterdir())
+    if stale:
+        shutil.rmtree(locks)
     return stale

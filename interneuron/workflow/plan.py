@@ -9,10 +9,16 @@ from typing import Any
 from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
-from interneuron.workflow.fingerprint import Fingerprints
+from interneuron.workflow import provenance
+from interneuron.workflow.config.neurons import Evaluate
+from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
 
-SUFFIX = {"ace": "safetensors", "lesioned": "safetensors"}
+# Bytes; profiles/default compares larger inputs than any of ours by content.
+LARGE = 10**12
+SUFFIX = {"activations": "safetensors", "ace": "safetensors", "lesioned": "safetensors", "maps": "safetensors"}
+# Steps that look at images through the judge; the others open the study's model only.
+JUDGED = frozenset({"lesion"})
 # What a figure reads beside the training of the study's model.
 FIGURE_FILES = {
     "traversal": ["ace"],
@@ -26,6 +32,10 @@ FIGURE_FILES = {
     "lesions": ["lesions", "lesioned"],
     "sizes": ["lesions"],
     "null": ["lesions", "null"],
+    "regions": ["metrics"],
+    "importance": ["regions", "maps", "metrics"],
+    "merging": ["merging", "metrics"],
+    "borders": ["regions", "maps"],
 }
 
 
@@ -38,6 +48,21 @@ class Plan:
         except InputError as error:
             sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile
         self.code = Fingerprints(root)
+        self.lock = provenance.lock(root)
+
+    def begin(self) -> None:
+        """Start a run in this folder: see `provenance.begin`."""
+        try:
+            provenance.begin(Path.cwd())
+        except InputError as error:
+            sys.exit(f"error: {error}")
+
+    def save(self) -> None:
+        """Keep what made each result: see `provenance.save`."""
+        try:
+            provenance.save(Path.cwd(), self.code.known())
+        except (InputError, OSError) as error:
+            print(f"error: what made the results was not kept: {error}", file=sys.stderr)
 
     @staticmethod
     def one_of(names: Iterable[str]) -> str:
@@ -54,24 +79,86 @@ class Plan:
         """`minutes` minutes, as often as the job was tried."""
         return lambda wildcards, attempt: minutes * attempt
 
+    def _coded(self, step: str, settings: dict[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
+        """A job's one dict of params: what its script is told, and the fingerprint of the code that it is told to."""
+        environment = {"lock": self.lock} if self.project.config.strict else {}
+        return settings | environment | {"code": self.code.of(step, strings(settings) | set(names))}
+
+    def everything(self, rules: Iterable[Any]) -> list[str]:
+        """All files that the rules make for the config."""
+        from snakemake.io import apply_wildcards
+
+        return [apply_wildcards(file, job) for rule in rules for job in self.jobs(rule.name) for file in rule.output]
+
+    def jobs(self, rule: str) -> list[dict[str, str]]:
+        """Wildcards of all jobs of a rule that the config asks for."""
+        project = self.project
+        if rule == "download":
+            return [
+                {"dataset": name, "file": file.path} for name, data in project.datasets.items() for file in data.files
+            ]
+        if rule in ("prepare", "tabulate"):
+            return [{"dataset": name} for name in self.datasets(rule)]
+        if rule in ("train", "fit"):
+            return [
+                {"model": name, "block": block}
+                for name in self.models(rule)
+                for block in self.blocks(project.models[name])
+            ]
+        if rule == "figures":
+            return [
+                {"study": name, "figure": figure} for name, study in project.studies.items() for figure in study.figures
+            ]
+        if rule in ("claims", "report"):
+            return [{}]
+        return [
+            {"study": name, "block": block}
+            for name, study in project.studies.items()
+            if rule in study.steps()
+            for block in self.blocks(self._model_of(name))
+        ]
+
+    def check_settings(self, settings: Any) -> None:
+        """Say so, in one sentence, where a run lacks the settings of profiles/default, which reruns count on."""
+        triggers = {str(trigger) for trigger in settings.rerun_triggers}
+        if "code" in triggers or "params" not in triggers or settings.max_checksum_file_size < LARGE:
+            print(
+                "warning: this run lacks the settings of profiles/default (--profile none, or another folder?), so it "
+                "may make things anew that are there: add --workflow-profile profiles/default",
+                file=sys.stderr,
+            )
+
     # data and models
 
+    def datasets(self, step: str) -> list[str]:
+        """Names of the datasets that a step reads."""
+        return [name for name, dataset in self.project.datasets.items() if dataset.step == step]
+
+    def models(self, step: str) -> list[str]:
+        """Names of the models that a step trains."""
+        return [name for name, model in self.project.models.items() if model.step == step]
+
     def download(self, wildcards: Any) -> dict[str, Any]:
-        settings = self.project.datasets[wildcards.dataset].settings("download", wildcards.file)
-        return settings | {"code": self.code.of("download")}
+        return self._coded("download", self.project.datasets[wildcards.dataset].settings("download", wildcards.file))
 
     def raw_files(self, wildcards: Any) -> list[str]:
         files = self.project.datasets[wildcards.dataset].files
         return [f"data/raw/{wildcards.dataset}/{file.path}" for file in files]
 
     def prepare(self, wildcards: Any) -> dict[str, Any]:
-        return self.project.datasets[wildcards.dataset].settings("prepare") | {"code": self.code.of("prepare")}
+        return self._coded("prepare", self.project.datasets[wildcards.dataset].settings("prepare"))
+
+    def tabulate(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("tabulate", self.project.datasets[wildcards.dataset].settings("tabulate"))
 
     def training_data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
 
     def train(self, wildcards: Any) -> dict[str, Any]:
-        return self.project.models[wildcards.model].settings("train") | {"code": self.code.of("train")}
+        return self._coded("train", self.project.models[wildcards.model].settings("train"))
+
+    def fit(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("fit", self.project.models[wildcards.model].settings("fit"))
 
     # studies
 
@@ -107,11 +194,26 @@ class Plan:
     def judge_training(self, wildcards: Any) -> str:
         return f"{self._judge_folder(wildcards.study)}/training.parquet"
 
+    def evaluated(self, wildcards: Any) -> dict[str, Any]:
+        """What the metrics of a study are made from, by its kind."""
+        if self.project.studies[wildcards.study].kind == "regions":
+            steps = ["regions", "maps", "merging"]
+            inputs: dict[str, Any] = {"training": self.training(wildcards)}
+        else:
+            steps = ["activations", "ace", "clusters", "sweep", "lesions", "null"]
+            inputs = {"data": self.data(wildcards), "judge": self.judge_training(wildcards)}
+            inputs["training"] = self.training(wildcards)
+        folder = f"results/studies/{wildcards.study}/{wildcards.block}"
+        return inputs | {step: f"{folder}/{step}.{SUFFIX.get(step, 'parquet')}" for step in steps}
+
     def step(self, name: str) -> Callable[[Any], dict[str, Any]]:
         """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
 
         def settings(wildcards: Any) -> dict[str, Any]:
-            return self.project.studies[wildcards.study].settings(name) | {"code": self.code.of(name)}
+            study = self.project.studies[wildcards.study]
+            models = [study.model, study.judge] if name in JUDGED else [study.model]
+            named = strings([self.project.models[model].settings() for model in models if model is not None])
+            return self._coded(name, study.settings(name), named)
 
         return settings
 
@@ -129,14 +231,17 @@ class Plan:
 
     def figure(self, wildcards: Any) -> dict[str, Any]:
         study = self.project.studies[wildcards.study]
-        settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem, "code": self.code.of("figures")}
+        settings: dict[str, Any] = {"figure": Path(wildcards.figure).stem}
         if study.activations is not None:
             settings["digit"] = study.activations.digits[0]
-        if study.evaluate is not None:
+        if isinstance(study.evaluate, Evaluate):
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
-        return settings
+        if study.kind == "regions":
+            own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
+            settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
+        return self._coded("figures", settings, {wildcards.figure})
 
     # ledger and report
 
@@ -158,7 +263,7 @@ class Plan:
             }
             for name, study in self.project.studies.items()
         }
-        return {"studies": studies, "code": self.code.of("claims")}
+        return self._coded("claims", {"studies": studies})
 
     def report(self, wildcards: Any) -> dict[str, Any]:
         studies = {
@@ -172,7 +277,7 @@ class Plan:
             }
             for name, study in self.project.studies.items()
         }
-        return {"title": self.project.config.title, "studies": studies, "code": self.code.of("report")}
+        return self._coded("report", {"title": self.project.config.title, "studies": studies})
 
 
 def reported_clusters(study: entries.Study) -> list[dict[str, Any]]:

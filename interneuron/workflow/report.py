@@ -67,6 +67,25 @@ CAPTIONS = {
         "Neurons in the important cluster of each reading, in the critical cluster (where two important ones "
         "intersect), and hidden neurons in it, a mark a seed."
     ),
+    "regions.png": (
+        "How many regions a seed has, and its accuracy, coloured by what the seed learned; the dashed line is the "
+        "paper's number."
+    ),
+    "importance.png": (
+        "Weights of the features in the affine map of each region (bars), and times the features' standard deviations "
+        "(diamonds): of the seed most like the paper, and of the one in the middle. A region is named by its pattern: "
+        "a digit a neuron, layers apart by a bar. A star marks features that are correlated with another: "
+        "their weights are no importances."
+    ),
+    "merging.png": (
+        "Regions merged two by two, from all of them to one, by each principle: share of the network's predictions "
+        "that merged regions keep, a line a seed with the median; and the number that was chosen (larger marks are "
+        "more seeds)."
+    ),
+    "borders.png": (
+        "Distance from samples to the nearest border of their region, where the explanation changes: its distribution, "
+        "a line a seed, and the median of each region against its support."
+    ),
     "null.png": (
         "Share of images still recognised after silencing a set (line), and after silencing random sets of "
         "the same size and layer mix (histogram). p is the share of random sets that do at least as much "

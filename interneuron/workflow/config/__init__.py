@@ -1,0 +1,305 @@
+"""The config: what each kind of entry may say, and how entries are read and checked.
+
+These models are the source; `interneuron docs` writes the JSON schemas and the tables of `config/README.md` from them.
+Whatever cannot be used is refused before any job starts, in one sentence: file, key, what it got, what it takes.
+"""
+
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError
+
+from interneuron.errors import InputError
+from interneuron.workflow.config.datasets import Dataset
+from interneuron.workflow.config.fields import Entry, Name, Text, once
+from interneuron.workflow.config.models import JudgeModel, Model
+from interneuron.workflow.config.regions import Regions
+from interneuron.workflow.config.studies import Study
+from interneuron.workflow.fingerprint import strings
+from interneuron.workflow.refusals import (
+    MISSING,
+    Layers,
+    RefusedError,
+    file_of,
+    listed,
+    literals,
+    near,
+    refusal,
+    sentence,
+    shown,
+    there_are,
+)
+
+
+class Config(Entry):
+    """What to run."""
+
+    title: Text = Field(default="Interneuron", description="Title of the report.")
+    studies: Annotated[list[Name], Field(min_length=1), AfterValidator(once)] = Field(
+        description="Studies to run, by the names of their files in `config/studies/`.", examples=[["thesis-digits"]]
+    )
+    strict: bool = Field(
+        default=False,
+        description="Whether results made under another `requirements.lock` are made anew. It is recorded with every "
+        "result in any case.",
+    )
+
+
+def architecture_of(model: type[Model]) -> str:
+    """Name by which an entry of a model chooses its kind."""
+    return literals(model, "architecture")[0]
+
+
+KINDS: dict[str, Any] = {"datasets": Dataset, "models": Model, "studies": Study}
+
+
+# reading
+
+
+@dataclass(frozen=True)
+class Project:
+    """A config with all entries that its studies need."""
+
+    root: Path
+    config: Config
+    datasets: dict[str, Dataset]
+    models: dict[str, Model]
+    studies: dict[str, Study]
+
+    def path(self, study: str) -> list[str]:
+        """The steps behind a study's rows of the ledger, in order."""
+        entry = self.studies[study]
+        models = [self.models[model] for model in (entry.model, entry.judge) if model is not None]
+        made = [self.datasets[model.dataset].step for model in models] + [model.step for model in models]
+        return ["download", *dict.fromkeys(made), *entry.steps(), "claims"]
+
+    def parameters(self, study: str) -> dict[str, Any]:
+        """What the steps of a study are told, by step, for people: models with their seeds, each step's section."""
+        entry = self.studies[study]
+        model = self.models[entry.model]
+        parameters: dict[str, Any] = {"dataset": model.dataset, "model": self._model(entry.model)}
+        if entry.judge is not None:
+            parameters["judge"] = self._model(entry.judge)
+        return parameters | {step: entry.settings(step) for step in entry.steps()}
+
+    def inputs(self, study: str) -> dict[str, Any]:
+        """All that entries contribute to a study's rows of the ledger: parameters, hashes of data, tests of claims."""
+        entry = self.studies[study]
+        names = {self.models[model].dataset for model in (entry.model, entry.judge) if model is not None}
+        datasets = {
+            name: {
+                "files": [[file.path, file.sha256 or file.sha256_prefix] for file in self.datasets[name].files],
+                "prepare": self.datasets[name].settings("prepare"),
+            }
+            for name in sorted(names)
+        }
+        return self.parameters(study) | {"datasets": datasets, "claims": [claim.test() for claim in entry.claims]}
+
+    def names(self, study: str) -> set[str]:
+        """All names that a study's entries say: what its steps choose architectures, losses and readers by."""
+        return strings(self.inputs(study))
+
+    def _model(self, name: str) -> dict[str, Any]:
+        model = self.models[name]
+        return {"name": name, "seeds": model.seeds, "block": model.block, **model.settings()}
+
+
+def load(config_path: Path, root: Path) -> Project:
+    """The config in a file, and the entries under `root` that its studies need.
+
+    Raises InputError, one sentence, on whatever is missing or cannot be used.
+    """
+    path = Path(config_path)
+    if not path.is_file():
+        there = sorted(file.name for file in path.parent.glob("*.yaml"))
+        raise InputError(f"{_name_of(path, root)} does not exist; {there_are(there, _name_of(path.parent, root))}")
+    return project(_read(path, root), root, _name_of(path, root))
+
+
+def load_all(root: Path) -> Project:
+    """All studies that there are under `root`, whether a config lists them or not."""
+    names = _entries(root, "studies")
+    if not names:
+        raise InputError("config/studies has no entries: it takes at least one NAME.yaml")
+    return project({"studies": names}, root)
+
+
+def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Project:
+    """A config that was read already (`where` names it in messages), and the entries that its studies need.
+
+    Raises InputError, one sentence, on whatever is missing or cannot be used.
+    """
+    top = _checked(Config, dict(config), [(where, dict(config))])
+    datasets: dict[str, Dataset] = {}
+    models: dict[str, Model] = {}
+    studies: dict[str, Study] = {}
+    for index, name in enumerate(top.studies):
+        study, layers = _entry(root, "studies", name, f"{where}: studies.{index}")
+        for key in ("model", "judge"):
+            model = getattr(study, key)
+            if model is None or model in models:
+                continue
+            models[model], _ = _entry(root, "models", model, f"{file_of(layers, [key])}: {key}")
+            dataset = models[model].dataset
+            if dataset not in datasets:
+                datasets[dataset], _ = _entry(root, "datasets", dataset, f"config/models/{model}.yaml: dataset")
+        try:
+            _check_fit(study, models, datasets)
+        except RefusedError as error:
+            file = file_of(layers, error.key.split("."))
+            raise refusal(file, error.key, error.got, error.takes) from None
+        studies[name] = study
+    return Project(Path(root), top, datasets, models, studies)
+
+
+def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
+    """Refuse a study that asks for what its model, judge or dataset does not have."""
+    model = models[study.model]
+    wanted = "conditional-vae" if study.kind == "neurons" else "mlp"
+    if model.architecture != wanted:
+        raise RefusedError("model", study.model, f"a model of architecture {wanted}, not {model.architecture}")
+    if study.judge is not None:
+        judge = models[study.judge]
+        if not isinstance(judge, JudgeModel):
+            raise RefusedError("judge", study.judge, f"a model of architecture judge, not {judge.architecture}")
+        if judge.dataset != model.dataset:
+            takes = f"a judge of the model's dataset {model.dataset}, not of {judge.dataset}"
+            raise RefusedError("judge", study.judge, takes)
+    if model.step == "train" and datasets[model.dataset].step != "prepare":
+        raise RefusedError("model", study.model, f"a model of images, and {model.dataset} is a table")
+    classes = f"classes of dataset {model.dataset}"
+    latents = f"latents of model {study.model}"
+    for step in (study.activations, study.ace):
+        if step is not None:
+            key = "activations.digits" if step is study.activations else "ace.digits"
+            _check_indices(key, step.digits, datasets[model.dataset].prepare.classes, classes)
+    if study.activations is not None and study.activations.latents != "active":
+        _check_indices("activations.latents", study.activations.latents, model.arguments.latents, latents)
+    if study.regions is not None:
+        _check_features(study.regions, model.dataset, datasets[model.dataset])
+
+
+def _check_features(regions: Regions, name: str, dataset: Dataset) -> None:
+    """Refuse names of features that the dataset lacks."""
+    there = dataset.prepare.feature_names()
+    asked = [(f"labellings.{index}", labelling.names()) for index, labelling in enumerate(regions.labellings)]
+    asked += [(f"profiles.{profile}", list(values)) for profile, values in regions.profiles.items()]
+    for key, features in asked:
+        for feature in features:
+            if feature not in there:
+                takes = (
+                    f"features of dataset {name}, {listed(there)}" if there else f"none: {name} has no named features"
+                )
+                raise RefusedError(f"regions.{key}", feature, takes)
+
+
+def _check_indices(key: str, indices: list[int], count: int, of: str) -> None:
+    for position, index in enumerate(indices):
+        if index >= count:
+            raise RefusedError(f"{key}.{position}", index, f"{of}, 0 to {count - 1}")
+
+
+def _entry(root: Path, kind: str, name: str, asked: str) -> tuple[Any, Layers]:
+    """One entry and its files; a study lies on top of the studies that it is based on."""
+    layers: Layers = []
+    merged: dict[str, Any] = {}
+    while True:
+        shown_name = f"config/{kind}/{name}.yaml"
+        file = Path(root) / shown_name
+        if not file.is_file():
+            there = _entries(root, kind)
+            raise InputError(
+                f"{asked} is {name!r}, which is not in config/{kind}{near(name, there)}; {there_are(there, 'it')}"
+            )
+        data = _read(file, root)
+        layers.append((shown_name, data))
+        merged = _merged(data, merged)
+        if kind != "studies" or not isinstance(data.get("based_on"), str):
+            break
+        asked, name = f"{shown_name}: based_on", data["based_on"]
+        if f"config/studies/{name}.yaml" in [file for file, _ in layers]:
+            raise InputError(f"{asked} is {name!r}, but takes a study that is not itself based on this one")
+    return _checked(KINDS[kind], merged, layers), layers
+
+
+def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `top` laid over it: mappings key by key, everything else as a whole."""
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _entries(root: Path, kind: str) -> list[str]:
+    return sorted(file.stem for file in (Path(root) / "config" / kind).glob("*.yaml"))
+
+
+def _name_of(path: Path, root: Path) -> str:
+    path, root = Path(path).absolute(), Path(root).absolute()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe YAML that refuses a key given twice, and reads 1e-4 as the number that it is in YAML 1.2."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = (key_node.tag, key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
+            if key is not None and key in seen:
+                mark = key_node.start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"key {key_node.value!r} is given twice", mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parsed(text: str) -> Any:
+    """What a text says in YAML. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def _read(path: Path, root: Path) -> dict[str, Any]:
+    name = _name_of(path, root)
+    try:
+        data = parsed(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{name} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{name} is not text in UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise InputError(f"{name}:{line} {getattr(error, 'problem', None) or 'no YAML'}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{name} is {shown(data)}, but takes keys with values, such as 'title: ...'")
+    return data
+
+
+def _checked(kind: Any, data: dict[str, Any], layers: Layers) -> Any:
+    """`data` as a `kind`; messages name the files in `layers`."""
+    if not isinstance(kind, type):
+        kind = _architecture(kind, data, layers[0][0])
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise sentence(kind, error.errors(), data, layers) from None
+
+
+def _architecture(kinds: Any, data: dict[str, Any], file: str) -> Any:
+    """The kind of model that `architecture` names."""
+    by_name = {architecture_of(kind): kind for kind in typing.get_args(kinds)}
+    name = data.get("architecture", MISSING)
+    if not isinstance(name, str) or name not in by_name:
+        raise refusal(file, "architecture", name, listed(map(repr, by_name), " or ") + near(str(name), by_name))
+    return by_name[name]

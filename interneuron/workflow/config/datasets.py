@@ -1,0 +1,186 @@
+"""Entries of datasets: where the bytes come from, and how they are read."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from interneuron.workflow.config.fields import (
+    PREFIX,
+    SHA256,
+    URL,
+    Assignment,
+    Count,
+    Entry,
+    Index,
+    Name,
+    RelativePath,
+    Text,
+)
+from interneuron.workflow.refusals import MISSING, RefusedError, listed
+
+
+class DatasetFile(Entry):
+    """One published file."""
+
+    path: RelativePath = Field(
+        description="Its name under `data/raw/{dataset}/`, and in a mirror.", examples=["train-images-idx3-ubyte.gz"]
+    )
+    sha256: Annotated[str, Field(pattern=SHA256)] | None = Field(default=None, description="SHA-256 of its bytes.")
+    sha256_prefix: Annotated[str, Field(pattern=PREFIX)] | None = Field(
+        default=None, description="Beginning of its SHA-256, where only that is published."
+    )
+    bytes: Count | None = Field(default=None, description="Its size.")
+    urls: list[Annotated[str, Field(pattern=URL)]] = Field(
+        default_factory=list,
+        description="Where it can be had, tried in order. `package:PATH` is a file inside an installed package.",
+        examples=[["package:sklearn/datasets/data/digits.csv.gz"]],
+    )
+
+    @model_validator(mode="after")
+    def _one_hash(self) -> "DatasetFile":
+        if (self.sha256 is None) == (self.sha256_prefix is None):
+            got = MISSING if self.sha256 is None else self.sha256
+            raise RefusedError("sha256", got, "a hash where sha256_prefix is not given, and only there")
+        return self
+
+
+class IdxFiles(Entry):
+    """One split of a dataset in the idx format."""
+
+    images: RelativePath = Field(description="File of the images.", examples=["train-images-idx3-ubyte.gz"])
+    labels: RelativePath = Field(description="File of the labels.", examples=["train-labels-idx1-ubyte.gz"])
+
+
+class IdxReader(Entry):
+    """Images and labels in the idx format of MNIST, with a split of their own."""
+
+    reader: Literal["idx"] = Field(description="The format: `idx`.")
+    train: IdxFiles = Field(description="The training split.")
+    test: IdxFiles = Field(description="The test split.")
+    classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[10])
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        splits = {"train": self.train, "test": self.test}
+        return {f"{name}.{key}": getattr(split, key) for name, split in splits.items() for key in ("images", "labels")}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: images have none."""
+        return []
+
+
+class DigitsReader(Entry):
+    """scikit-learn's handwritten digits: one row an image, the class last."""
+
+    reader: Literal["digits"] = Field(description="The format: `digits`.")
+    file: RelativePath = Field(description="The file.", examples=["digits.csv.gz"])
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of each class to test on.")
+    split_seed: Index = Field(default=0, description="Seed of the split.")
+    classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[10])
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: images have none."""
+        return []
+
+
+class BooleanReader(Entry):
+    """Generated: independent features of 0 or 1 with probability 1/2, and a Boolean function of them."""
+
+    reader: Literal["boolean"] = Field(description="No format, but a generator: `boolean`.")
+    samples: Count = Field(description="Number of samples.", examples=[100000])
+    features: Count = Field(description="Number of features: `v1`, `v2`, ...", examples=[10])
+    terms: Annotated[list[Assignment], Field(min_length=1)] = Field(
+        description="The class is 1 where all features of any of the terms have its values, 0 or 1.",
+        examples=[[{"v1": 1, "v3": 1}, {"v2": 1, "v3": 0}]],
+    )
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of samples to test on.")
+    seed: Index = Field(default=0, description="Seed of the samples and of the split.")
+    classes: Literal[2] = Field(default=2, description="Number of classes.")
+
+    @model_validator(mode="after")
+    def _terms(self) -> "BooleanReader":
+        names = self.feature_names()
+        for index, term in enumerate(self.terms):
+            if not term.keys() <= set(names) or not set(term.values()) <= {0, 1}:
+                raise RefusedError(f"terms.{index}", term, f"values 0 or 1 of v1 to {names[-1]}")
+        return self
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key: none."""
+        return {}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features."""
+        return [f"v{number + 1}" for number in range(self.features)]
+
+
+class TitanicReader(Entry):
+    """Kaggle's Titanic passengers, cleaned as in the code of Picchiotti and Gori: seven features, two classes."""
+
+    reader: Literal["titanic"] = Field(description="The format: `titanic`.")
+    file: RelativePath = Field(description="The file.", examples=["train.csv"])
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.1, description="Share of samples to test on.")
+    seed: Index = Field(default=0, description="Seed of the split.")
+    classes: Literal[2] = Field(default=2, description="Number of classes.")
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features."""
+        from interneuron.data import TITANIC
+
+        return list(TITANIC)
+
+
+class Dataset(Entry):
+    """Where a dataset's bytes come from, and how they are read."""
+
+    title: Text = Field(description="What it is, in a few words.")
+    description: Text | None = Field(default=None, description="What there is to know about it.")
+    licence: Text | None = Field(default=None, description="Its licence or terms, as far as stated.")
+    source: Text | None = Field(default=None, description="Who made it: a reference or an address.")
+    files: list[DatasetFile] = Field(
+        default_factory=list, description="The files, each with its hash; none where the data are generated."
+    )
+    mirror: Name | None = Field(
+        default=None, description="The files' folder in a mirror (`INTERNEURON_MIRROR`).", examples=["mnist"]
+    )
+    prepare: IdxReader | DigitsReader | BooleanReader | TitanicReader = Field(
+        discriminator="reader", description="How the files are read, or the data generated."
+    )
+
+    @model_validator(mode="after")
+    def _files(self) -> "Dataset":
+        paths = [file.path for file in self.files]
+        if bool(paths) != bool(self.prepare.names()):
+            takes = f"none for the reader {self.prepare.reader}" if paths else "at least one file"
+            raise RefusedError("files", paths or MISSING, takes)
+        if (self.mirror is None) == bool(paths):
+            raise RefusedError(
+                "mirror", self.mirror or MISSING, "the name of a folder" if paths else "none without files"
+            )
+        for index, path in enumerate(paths):
+            if path in paths[:index]:
+                raise RefusedError(f"files.{index}.path", path, "a path that no other file of the dataset has")
+        for key, name in self.prepare.names().items():
+            if name not in paths:
+                raise RefusedError(f"prepare.{key}", name, "one of its files, " + listed(paths))
+        return self
+
+    @property
+    def step(self) -> str:
+        """The step that reads it: `prepare` images, `tabulate` tables."""
+        return "tabulate" if isinstance(self.prepare, BooleanReader | TitanicReader) else "prepare"
+
+    def settings(self, step: str, file: str | None = None) -> dict[str, Any]:
+        """What `download` (of one `file`), or the step that reads it, gets."""
+        if step != "download":
+            return self.prepare.model_dump(mode="json")
+        files = [entry for entry in self.files if file in (None, entry.path)]
+        return {"files": [entry.model_dump(mode="json", exclude_none=True) for entry in files], "mirror": self.mirror}

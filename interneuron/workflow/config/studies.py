@@ -1,0 +1,199 @@
+"""Entries of studies: a path through the chain, and what a paper claims of it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from interneuron.errors import InputError
+from interneuron.workflow.config.fields import Entry, Name, Text, once
+from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
+from interneuron.workflow.config.regions import EvaluateRegions, Regions
+from interneuron.workflow.refusals import MISSING, RefusedError, shown
+
+Figure = Literal[
+    "borders.png",
+    "classes.png",
+    "clusters.png",
+    "effects.png",
+    "importance.png",
+    "kl.png",
+    "layers.png",
+    "lesions.png",
+    "merging.png",
+    "null.png",
+    "preference.png",
+    "published.png",
+    "regions.png",
+    "sizes.png",
+    "traversal.gif",
+    "traversal.png",
+]
+
+
+def _text_of_number(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class Claim(Entry):
+    """One statement of a paper, and how it is tested."""
+
+    id: Name = Field(description="Its name in the ledger.", examples=["T1-one-active-latent"])
+    group: Name | None = Field(default=None, description="Common name of claims that are one statement together.")
+    source: Text = Field(description="Where the paper says it.", examples=["hui2022, section 3.1"])
+    states: Text = Field(description="What it says.")
+    metric: Text | None = Field(default=None, description="Column of the study's metrics.", examples=["clusters"])
+    where: dict[Text, str | int | float] = Field(
+        default_factory=dict, description="Rows of the metrics that count.", examples=[{"level": "latent", "alpha": 3}]
+    )
+    among: Text | None = Field(default=None, description="Column that must be true for a seed to count.")
+    reported: Annotated[str, BeforeValidator(_text_of_number)] = Field(
+        description="The paper's number.", examples=["5 to 11", 3]
+    )
+    holds_if: Text | None = Field(
+        default=None,
+        description="`STAT OP NUMBER` or `STAT in [a, b]`, STAT one of median, mean, share, min, max.",
+        examples=["median == 3", "share >= 0.9", "median in [5, 11]"],
+    )
+    not_comparable: Text | None = Field(default=None, description="Why it cannot be compared: then it gets no verdict.")
+
+    @model_validator(mode="after")
+    def _tested(self) -> "Claim":
+        for key in ("metric", "holds_if"):
+            if getattr(self, key) is None and self.not_comparable is None:
+                raise RefusedError(key, MISSING, "a value, unless not_comparable says why it has none")
+        if self.holds_if is not None:
+            from interneuron.claims import parse
+
+            try:
+                parse(self.holds_if)
+            except InputError as error:
+                raise RefusedError("holds_if", self.holds_if, str(error).partition("it takes ")[2]) from None
+        return self
+
+    def test(self) -> dict[str, Any]:
+        """What decides its row of the ledger, without its wording."""
+        return self.model_dump(mode="json", include={"id", "metric", "where", "among", "holds_if"})
+
+
+# Steps of a study, each with the steps whose files it reads.
+STEPS = {
+    "activations": (),
+    "ace": (),
+    "cluster": ("activations", "ace"),
+    "lesion": ("activations", "cluster"),
+    "regions": (),
+    "evaluate": (),
+}
+
+# Steps that `evaluate` reads, by kind of study, and what the figures of the kind are.
+EVALUATED = {"neurons": ("activations", "ace", "cluster", "lesion"), "regions": ("regions",)}
+REGION_FIGURES = ("borders.png", "importance.png", "merging.png", "regions.png")
+
+# Keys that are said once and taken over: (step, key, step that it is taken from).
+TAKEN = (
+    ("ace", "alphas", "activations"),
+    ("ace", "digits", "activations"),
+    ("evaluate", "active_above", "activations"),
+    ("evaluate", "fail_below", "lesion"),
+)
+
+
+class Study(Entry):
+    """A path through the chain, and what a paper claims of it."""
+
+    based_on: Name | None = Field(
+        default=None, description="A study whose keys are taken where this entry does not give them (lists as a whole)."
+    )
+    title: Text = Field(description="Heading in the report.")
+    paper: Text = Field(description="The paper.", examples=["hui2022"])
+    section: Text | None = Field(default=None, description="Part of the paper.")
+    summary: Text = Field(description="What is asked and done, for the report.")
+    model: Name = Field(description="The network, by the name of its file in `config/models/`.", examples=["vae-mnist"])
+    judge: Name | None = Field(default=None, description="The classifier that judges images, in `config/models/`.")
+    activations: Activations | None = Field(default=None, description="Step `activations`.")
+    ace: Ace | None = Field(default=None, description="Step `ace`.")
+    cluster: Cluster | None = Field(default=None, description="Step `cluster`.")
+    lesion: Lesion | None = Field(default=None, description="Step `lesion`.")
+    regions: Regions | None = Field(default=None, description="Step `regions`; it makes the study one of regions.")
+    evaluate: Annotated[Evaluate | EvaluateRegions, Field(discriminator="kind")] | None = Field(
+        default=None, description="Step `evaluate`."
+    )
+    figures: Annotated[list[Figure], AfterValidator(once)] = Field(
+        default_factory=list, description="Pictures, in the report's order.", examples=[["kl.png", "traversal.gif"]]
+    )
+    claims: list[Claim] = Field(default_factory=list, description="What the paper states.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_over(cls, data: Any) -> Any:
+        """Values that two steps must share are written in one of them."""
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if isinstance(evaluate := data.get("evaluate"), dict):
+            kind = "neurons" if data.get("regions") is None else "regions"
+            if evaluate.get("kind", kind) != kind:
+                raise RefusedError("evaluate.kind", evaluate["kind"], f"{kind!r}, as the study's sections say")
+            data["evaluate"] = {**evaluate, "kind": kind}
+        for step, key, source in TAKEN:
+            there, here = data.get(source), data.get(step)
+            if isinstance(there, dict) and isinstance(here, dict) and key in there:
+                data[step] = {key: there[key], **here}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        for step, needed in STEPS.items():
+            if getattr(self, step) is None:
+                continue
+            for other in needed:
+                if getattr(self, other) is None:
+                    raise RefusedError(other, MISSING, f"a section, since {step} reads it")
+        if self.evaluate is not None:
+            for other in EVALUATED[self.kind]:
+                if getattr(self, other) is None:
+                    raise RefusedError(other, MISSING, "a section, since evaluate reads it")
+        for index, figure in enumerate(self.figures):
+            if (figure in REGION_FIGURES) != (self.kind == "regions"):
+                raise RefusedError(f"figures.{index}", figure, f"a figure of a study of {self.kind}")
+        if self.lesion is not None and self.judge is None:
+            raise RefusedError("judge", MISSING, "a model, since it judges the images of lesion")
+        for key in ("figures", "claims"):
+            if getattr(self, key) and self.evaluate is None:
+                raise RefusedError("evaluate", MISSING, f"a section, since {key} read it")
+        for step, key, source in TAKEN:
+            if (here := getattr(self, step)) is not None and (there := getattr(self, source)) is not None:
+                got, wanted = getattr(here, key), getattr(there, key)
+                if key == "digits" and set(got) >= set(wanted):
+                    continue
+                if got != wanted:
+                    raise RefusedError(f"{step}.{key}", got, f"the same as {source}.{key}, which is {shown(wanted)}")
+        self._check_draws()
+        ids = [claim.id for claim in self.claims]
+        for index, name in enumerate(ids):
+            if name in ids[:index]:
+                raise RefusedError(f"claims.{index}.id", name, "a name that no other claim of the study has")
+        return self
+
+    def _check_draws(self) -> None:
+        if self.cluster is None or self.activations is None:
+            return
+        for index, reading in enumerate(self.cluster.readings):
+            most = self.activations.draws
+            if reading.draws is not None and reading.draws > most:
+                raise RefusedError(
+                    f"cluster.readings.{index}.draws", reading.draws, f"at most activations.draws, {most}"
+                )
+
+    @property
+    def kind(self) -> str:
+        """What it is about: `neurons` or `regions`."""
+        return "neurons" if self.regions is None else "regions"
+
+    def steps(self) -> list[str]:
+        """The steps that it uses."""
+        return [step for step in STEPS if getattr(self, step) is not None]
+
+    def settings(self, step: str) -> dict[str, Any]:
+        """What a step gets."""
+        return getattr(self, step).model_dump(mode="json")

@@ -1,0 +1,351 @@
+"""The rerun matrix: each row is a change, and exactly the rules that have to run after it.
+
+The rows that a dry run decides are all here; those that take a real run, or DVC, are marked `system`.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Workspace
+
+STUDY = "results/studies/thesis-test/000-001"
+BELOW = {  # a rule, and all that read what it makes, directly or through others
+    "report": {"report"},
+    "claims": {"claims", "report"},
+    "figures": {"figures", "report"},
+    "evaluate": {"evaluate", "claims", "report"},
+    "lesion": {"lesion", "evaluate", "figures", "claims", "report"},
+    "cluster": {"cluster", "lesion", "evaluate", "figures", "claims", "report"},
+    "ace": {"ace", "cluster", "lesion", "evaluate", "figures", "claims", "report"},
+}
+BELOW["activations"] = BELOW["cluster"] | {"activations"}
+BELOW["train"] = BELOW["activations"] | {"ace", "train"}
+BELOW["prepare"] = BELOW["train"] | {"prepare"}
+BELOW["download"] = EVERYTHING = BELOW["prepare"] | {"download"}
+
+
+def planned(workspace: Workspace, *arguments: str) -> dict[str, int]:
+    """How many jobs of each rule would run."""
+    output = workspace.snakemake("-n", *arguments)
+    if "Nothing to be done" in output:
+        return {}
+    table = output.split("Job stats:")[1].split("\n\n")[0]
+    jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+    return {rule: n for rule, n in jobs.items() if rule not in ("all", "total")}
+
+
+class Folder(Workspace):
+    """A finished workspace that a row of the matrix changes."""
+
+    def __init__(self, finished: Workspace, folder: Path) -> None:
+        self.output = ""
+        self.folder = folder
+        self.environment = finished.environment | {"PYTHONPATH": str(folder)}
+        shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = self.path(name).read_text()
+        assert old in text, f"{name} has no {old!r}"
+        self.path(name).write_text(text.replace(old, new, 1))
+
+    def flip(self, name: str) -> None:
+        """Change the last byte of a file."""
+        data = bytearray(self.path(name).read_bytes())
+        data[-1] ^= 1
+        self.path(name).write_bytes(data)
+
+    def touch_everything(self, seed: int) -> None:
+        """Give all files times of the last days, in no order."""
+        times = random.Random(seed)
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and ".snakemake" not in path.parts:
+                then = time.time() - times.random() * 3e5
+                os.utime(path, (then, then))
+
+
+@pytest.fixture
+def folder(finished: Workspace, tmp_path: Path) -> Folder:
+    return Folder(finished, tmp_path)
+
+
+def edits(*changes: tuple[str, str, str]) -> Callable[[Folder], None]:
+    def change(folder: Folder) -> None:
+        for name, old, new in changes:
+            folder.edit(name, old, new)
+
+    return change
+
+
+def reformatted(folder: Folder) -> None:
+    path = folder.path("interneuron/clustering.py")
+    text = path.read_text()
+    path.write_text(text.replace("\n\n\n", "\n\n").replace("    return ", "    return  "))
+    assert path.read_text() != text
+
+
+def second_study(folder: Folder) -> None:
+    text = folder.path("config/studies/thesis-test.yaml").read_text()
+    folder.path("config/studies/second-test.yaml").write_text(text)
+    folder.edit("config/test.yaml", "  - thesis-test\n", "  - thesis-test\n  - second-test\n")
+
+
+ENTRY = "config/studies/thesis-test.yaml"
+
+# Row: what is done, rules that have to run.
+ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
+    "nothing": (lambda folder: None, set()),
+    "touch every file": (lambda folder: folder.touch_everything(1), set()),
+    "edit a comment": (
+        edits(("interneuron/clustering.py", "\n\n\n", "\n# nothing to do with it\n\n\n")),
+        set(),
+    ),
+    "edit a docstring": (edits(("interneuron/clustering.py", '"""', '"""Well: ')), set()),
+    "reformat a file": (reformatted, set()),
+    "change a library function that one rule uses": (
+        edits(
+            ("interneuron/clustering.py", "def sweep(", "def sweep(*, unused=1, **options):\n    pass\n\n\ndef sweep(")
+        ),
+        BELOW["cluster"],
+    ),
+    "change a library function that many rules use": (
+        edits(
+            (
+                "interneuron/io/files.py",
+                "    path = Path(path)\n    temporary",
+                "    path = Path(str(path))\n    temporary",
+            )
+        ),
+        EVERYTHING,
+    ),
+    "change a library function that nothing uses": (
+        edits(("interneuron/similarity.py", "\ndef ", "\ndef unused(x: float) -> float:\n    return x + 1\n\n\ndef ")),
+        set(),
+    ),
+    "add an architecture": (
+        edits(("interneuron/nets.py", '"judge": Judge}', '"judge": Judge, "other": ConditionalVAE}')),
+        set(),
+    ),
+    "change an architecture": (
+        edits(
+            ("interneuron/nets.py", "self.features = nn.Sequential(layers)", "self.features = nn.Sequential(*[layers])")
+        ),
+        BELOW["lesion"] | {"train"},
+    ),
+    "change the script of one rule": (
+        edits(("scripts/lesion.py", "def main(job):\n", "def main(job):\n    print()\n")),
+        BELOW["lesion"],
+    ),
+    "change a param": (edits((ENTRY, "count: 6", "count: 7")), BELOW["cluster"]),
+    "swap two params": (edits((ENTRY, "draws: 64, replicates: 4", "draws: 4, replicates: 64")), BELOW["ace"]),
+    "add a study": (second_study, BELOW["activations"] | {"ace"}),
+    "add a block of seeds": (edits(("config/models/vae-test.yaml", "seeds: 4", "seeds: 6")), BELOW["train"]),
+    "other bytes upstream": (edits(("config/datasets/digits.yaml", "sha256: 09f66e", "sha256: 19f66e")), EVERYTHING),
+    "delete a middle result": (lambda folder: folder.path(f"{STUDY}/clusters.parquet").unlink(), BELOW["cluster"]),
+    "delete a figure": (
+        lambda folder: folder.path("results/studies/thesis-test/figures/kl.png").unlink(),
+        BELOW["figures"],
+    ),
+    "change a plotting function": (
+        edits(("interneuron/plots.py", "def kl(", "def kl(*, other=1):\n    pass\n\n\n@_styled\ndef kl(")),
+        BELOW["figures"],
+    ),
+    "change a claim's text": (edits((ENTRY, "exactly one latent changes", "just one latent changes")), BELOW["claims"]),
+    "change a study's title": (edits((ENTRY, "The smallest whole", "The least")), BELOW["report"]),
+    "upgrade a pinned package": (edits(("requirements.lock", "\npandas==", "\npandas==9")), set()),
+    "change the workflow's own code": (
+        edits(
+            ("interneuron/workflow/why.py", "MOST = 5", "MOST = 6"), ("Snakefile", "rule all", "# all of it\nrule all")
+        ),
+        set(),
+    ),
+    "change the library's loader": (
+        edits(("interneuron/__init__.py", '"capture",\n', '"capture",\n    "capture",\n')),
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_change_reruns_exactly_what_it_must(folder: Folder, row: str) -> None:
+    change, rules = ROWS[row]
+    change(folder)
+    assert set(planned(folder)) == rules
+
+
+def test_jobs_are_no_more_than_those_that_must(folder: Folder) -> None:
+    """Beside the rules, the number of their jobs: other seeds, other figures and other studies are left."""
+    folder.edit("config/models/vae-test.yaml", "seeds: 4", "seeds: 6")
+    jobs = planned(folder)
+    steps = ("train", "activations", "ace", "cluster", "lesion", "evaluate", "claims", "report")
+    assert [jobs[rule] for rule in steps] == [1] * len(steps)
+    folder.edit("config/models/vae-test.yaml", "seeds: 6", "seeds: 4")
+    folder.edit("interneuron/plots.py", "def kl(", "def kl(*, other=1):\n    pass\n\n\n@_styled\ndef kl(")
+    assert planned(folder) == {"figures": 1, "report": 1}
+
+
+def test_a_study_that_is_removed_reruns_the_ledger_and_the_report(folder: Folder) -> None:
+    second_study(folder)
+    folder.snakemake("--until", "activations")
+    folder.edit("config/test.yaml", "  - second-test\n", "")
+    assert planned(folder) == {}
+    folder.edit("config/test.yaml", "title: Interneuron's", "title: The")
+    assert set(planned(folder)) == BELOW["report"]
+
+
+def test_under_the_strict_mode_an_upgrade_reruns_everything(folder: Folder) -> None:
+    folder.edit("config/test.yaml", "studies:", "strict: true\nstudies:")
+    assert set(planned(folder)) == EVERYTHING
+    before = folder.results()
+    folder.snakemake()
+    after = folder.results()
+    assert {name for name in before if before[name] != after[name]} == {"results/provenance.jsonl"}
+    assert planned(folder) == {}
+    folder.edit("requirements.lock", "\npandas==", "\npandas==9")
+    assert set(planned(folder)) == EVERYTHING
+
+
+def test_a_corrupted_result_is_named_and_refused(folder: Folder) -> None:
+    name = f"{STUDY}/clusters.parquet"
+    good = folder.path(name).read_bytes()
+    folder.flip(name)
+    for command in (
+        ["snakemake", "--configfile", "config/test.yaml"],
+        ["interneuron", "verify"],
+        ["interneuron", "restore"],
+    ):
+        output = folder.run(*command, status=1)
+        sentences = [line for line in output.splitlines() if line.startswith("error: ")]
+        assert len(sentences) == 1, output
+        assert name in sentences[0]
+        assert "Traceback" not in output
+    bad = folder.path(name).read_bytes()
+    folder.path(name).write_bytes(good)
+    assert planned(folder) == {}
+    folder.path(name).write_bytes(bad)
+    folder.path(name).unlink()
+    assert set(planned(folder)) == BELOW["cluster"]
+
+
+def test_a_changed_byte_of_raw_data_is_named_and_refused(folder: Folder) -> None:
+    folder.flip("data/raw/digits/digits.csv.gz")
+    assert "data/raw/digits/digits.csv.gz is not as it was made" in folder.snakemake("-n", status=1)
+    folder.path("data/raw/digits/digits.csv.gz").unlink()
+    assert set(planned(folder)) == EVERYTHING
+
+
+def test_results_that_came_from_elsewhere_are_taken_by_their_records(folder: Folder) -> None:
+    """A clone: no memory of Snakemake's, times in no order."""
+    for seed in range(3):
+        shutil.rmtree(folder.path(".snakemake"))
+        folder.touch_everything(seed)
+        assert planned(folder) == {}
+    shutil.rmtree(folder.path(".snakemake"))
+    folder.edit(ENTRY, "count: 6", "count: 7")
+    assert set(planned(folder)) == BELOW["cluster"]
+
+
+def test_why_says_what_has_changed(folder: Folder) -> None:
+    def why() -> str:
+        return folder.run("interneuron", "why", "--configfile", "config/test.yaml")
+
+    assert why() == "Nothing would run: everything is there and up to date.\n"
+    folder.edit(ENTRY, "count: 6", "count: 7")
+    folder.edit(
+        "interneuron/nets.py", "self.features = nn.Sequential(layers)", "self.features = nn.Sequential(*[layers])"
+    )
+    folder.path("results/studies/thesis-test/figures/kl.png").unlink()
+    folder.edit("config/models/vae-test.yaml", "seeds: 4", "seeds: 6")
+    output = why()
+    assert output.startswith("27 jobs would run:\n")
+    for lines in (
+        "train judge-test 000-000\n  interneuron.nets.Judge has changed\n",
+        "train vae-test 004-005\n  results/models/vae-test/004-005/weights.safetensors has not been made yet\n",
+        "cluster thesis-test 000-001, 002-003\n  preferences.count went from 6 to 7\n",
+        "  results/studies/thesis-test/figures/kl.png has been removed\n",
+        "  it reads results/models/vae-test/004-005/training.parquet now\n",
+        "  follows cluster thesis-test 000-001, 002-003, 004-005\n",
+    ):
+        assert lines in output
+    assert not [line for line in output.splitlines() if "000-001" in line and "activations" in line]
+    assert "titel is no known key" in folder.run("interneuron", "why", "--config", "titel=x", status=1)
+
+
+def test_another_config_and_back_reruns_nothing(folder: Folder) -> None:
+    """As a checkout of another branch does: files change, and change back, with new times."""
+    folder.edit(ENTRY, "count: 6", "count: 7")
+    assert set(planned(folder)) == BELOW["cluster"]
+    folder.edit(ENTRY, "count: 7", "count: 6")
+    folder.touch_everything(2)
+    assert planned(folder) == {}
+
+
+def test_results_of_another_run_are_known_by_their_records(folder: Folder, finished: Workspace) -> None:
+    """As `dvc checkout` of another commit's results does: all bytes and the record change together."""
+    old = folder.path("results").rename(folder.path("old"))
+    shutil.copytree(old, folder.path("results"))
+    folder.edit(ENTRY, "count: 6", "count: 7")
+    folder.snakemake("--until", "cluster")
+    assert set(planned(folder)) == BELOW["cluster"] - {"cluster"}
+    shutil.rmtree(folder.path("results"))
+    shutil.copytree(old, folder.path("results"))
+    assert set(planned(folder)) == BELOW["cluster"]
+    folder.edit(ENTRY, "count: 7", "count: 6")
+    assert planned(folder) == {}
+
+
+def test_a_run_without_the_default_profile_is_told_so(folder: Folder) -> None:
+    folder.path("results/report.html").unlink()
+    output = folder.snakemake("--profile", "none", "--workflow-profile", "none", "--cores", "1")
+    assert output.count("warning: this run lacks the settings of profiles/default") == 1
+    folder.path("results/report.html").unlink()
+    assert "warning: " not in folder.snakemake()
+
+
+# with real runs
+
+MADE = {  # a file of each rule
+    "download": "data/raw/digits/digits.csv.gz",
+    "prepare": "data/prepared/digits.safetensors",
+    "train": "results/models/vae-test/000-001/weights.safetensors",
+    "activations": f"{STUDY}/activations.safetensors",
+    "ace": f"{STUDY}/ace.safetensors",
+    "cluster": f"{STUDY}/clusters.parquet",
+    "lesion": f"{STUDY}/null.parquet",
+    "evaluate": f"{STUDY}/metrics.parquet",
+    "figures": "results/studies/thesis-test/figures/sizes.png",
+    "claims": "results/claims.tsv",
+    "report": "results/report.html",
+}
+
+
+@pytest.mark.system
+def test_killed_in_the_middle_of_each_rule_a_run_goes_on_to_the_same_bytes(
+    finished: Workspace, workspace: Workspace
+) -> None:
+    for rule, made in MADE.items():
+        (workspace.folder / made).unlink(missing_ok=True)  # another rule's job may have been let through before
+        log = workspace.folder / "logs" / rule
+        if log.exists():
+            shutil.rmtree(log)
+        process = workspace.start("snakemake", "--configfile", "config/test.yaml", "--cores", "1")
+        while not list(log.rglob("*.log")):
+            assert process.poll() is None, f"{rule}: {process.communicate()[0]}"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        subprocess.run(["pkill", "-9", "-f", f"{workspace.folder}/"], check=False)
+    assert set(MADE) == EVERYTHING
+    workspace.snakemake()
+    assert workspace.results() == finished.results()
+    assert planned(workspace) == {}
