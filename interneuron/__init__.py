@@ -16,6 +16,7 @@ _ROOMS = (
     "causal",
     "claims",
     "clustering",
+    "comparisons",
     "data",
     "evaluate",
     "graph_networks",

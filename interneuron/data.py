@@ -244,6 +244,26 @@ def read_linqs(content: Pathlike, cites: Pathlike) -> Citations:
     )
 
 
+def karate_club() -> Citations:
+    """Zachary's karate club, which comes with networkx, as a graph without features: `x` is the identity.
+
+    34 members, linked where they met outside of the club; class 0 followed the instructor ("Mr. Hi"), 1 the officer
+    when it split. There is no published split. Source: Zachary, Journal of Anthropological Research 33, 1977.
+    """
+    import networkx as nx
+
+    club = nx.karate_club_graph()
+    none = np.empty(0, np.int64)
+    return Citations(
+        sparse.csr_array(sparse.eye_array(len(club), dtype=np.float32)),
+        np.array([int(of != "Mr. Hi") for _, of in club.nodes(data="club")]),
+        np.array(club.edges, np.int64),
+        none,
+        none,
+        none,
+    )
+
+
 def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np.ndarray:
     """A photo in RGB, its shorter side brought to `side` pixels (bilinear, antialiased), the middle `crop` squared.
 

@@ -148,7 +148,7 @@ def classify(
 
     H_0 = X, its rows divided by their sums; H_l = relu(A^ drop(H_(l-1)) V_l) for the `hidden` layers, and without relu
     for the classes. Minimised by Adam: the cross-entropy, averaged over the labelled nodes, plus decay / 2 |V_1|^2. A
-    run ends when, from epoch `window` + 2 on, its loss on the validation nodes (without dropout, with the decay) is above
+    run ends when, from epoch `window` + 2 on, its loss on the validation nodes (without dropout, with decay) is above
     the mean of the last `window`, or after `epochs`; its prediction is that of its last weights.
 
     w: [n, n]; x: sparse [n, features]; y: classes 0, 1, ... of the nodes [n], -1 where not known; labelled: a run's

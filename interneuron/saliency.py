@@ -278,6 +278,18 @@ def insertion_auc(
     return _area(pixel_curve(network, begin, x, saliency, target, steps, batch))
 
 
+def share_needed(curve: npt.ArrayLike, part: float) -> float:
+    """Share of the pixels with which an insertion first comes to `part` of the whole image's score.
+
+    curve: `pixel_curve` from some start to the image, whose score is the last; its steps are the share's resolution.
+    Raises InputError for fewer than 2 scores, and a part that is not above 0 and at most 1.
+    """
+    values = np.asarray(curve, np.float64)
+    if values.ndim != 1 or len(values) < 2 or not 0 < part <= 1:
+        raise InputError(f"a curve {list(values.shape)} and part {part:g}; it takes 2 scores or more, 0 < part <= 1")
+    return float(np.argmax(values >= part * values[-1]) / (len(values) - 1))
+
+
 def gini(saliency: npt.ArrayLike) -> float:
     """Sparsity of a map: the Gini index of its magnitudes c, sorted: 1 - 2 sum_k c_(k) / |c|_1 (N - k + 1/2) / N.
 

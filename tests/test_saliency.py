@@ -236,6 +236,15 @@ def test_curves_of_few_steps_end_where_they_should():
         saliency.pixel_curve(net, x, end, np.zeros((40, 30)), 2, steps=1201)
 
 
+def test_share_needed_is_where_the_curve_first_comes_there():
+    assert saliency.share_needed([0.1, 0.3, 0.9, 0.2, 1.0], 0.5) == 0.5
+    assert saliency.share_needed([0.1, 0.3, 0.9, 0.2, 1.0], 1) == 1
+    assert saliency.share_needed([0.1, 0.3], 0.2) == 0
+    for curve, part in (([0.3], 0.5), ([0.1, 0.3], 0), ([0.1, 0.3], 1.1)):
+        with pytest.raises(InputError, match="it takes 2 scores or more, 0 < part <= 1"):
+            saliency.share_needed(curve, part)
+
+
 def test_gini():
     assert saliency.gini(np.full((5, 5), 3.0)) == pytest.approx(0)
     assert saliency.gini(np.eye(100)[0]) == pytest.approx(0.99)
