@@ -188,9 +188,9 @@ def test_grad_cam_is_captums(layer):
         inputs = x[None].clone().requires_grad_(True)
         want = LayerGradCam(plain, plain[int(layer)]).attribute(inputs, target=target, relu_attributions=True)
         want = LayerGradCam.interpolate(want, (40, 30), "bilinear").detach()[0, 0].numpy()
-        np.testing.assert_allclose(got, want, atol=1e-7)
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-9)
         largest = max(largest, want.max())
-    assert largest > 1e-4
+    assert largest > 1e-6
     assert not any(module._forward_hooks for module in net.modules())
     assert all(parameter.grad is None for parameter in net.parameters())
 
