@@ -264,6 +264,26 @@ def karate_club() -> Citations:
     )
 
 
+def csr_parts(matrix: sparse.csr_array, name: str) -> dict[str, np.ndarray]:
+    """A sparse matrix as three named arrays, `{name}.data` float32, `{name}.indices` and `{name}.indptr` int64."""
+    return {
+        f"{name}.data": matrix.data.astype(np.float32),
+        f"{name}.indices": matrix.indices.astype(np.int64),
+        f"{name}.indptr": matrix.indptr.astype(np.int64),
+    }
+
+
+def csr_from_parts(tensors: Mapping[str, np.ndarray], name: str, columns: int) -> sparse.csr_array:
+    """The matrix of `csr_parts`, with so many columns. Raises `InputError` for parts that are missing or do not fit."""
+    try:
+        data, indices, indptr = (tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+        matrix = sparse.csr_array((data, indices, indptr), (len(indptr) - 1, columns))
+        matrix.check_format(full_check=True)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{name} is no sparse matrix of {columns} columns ({error})") from error
+    return matrix
+
+
 def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np.ndarray:
     """A photo in RGB, its shorter side brought to `side` pixels (bilinear, antialiased), the middle `crop` squared.
 

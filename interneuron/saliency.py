@@ -257,7 +257,7 @@ def deletion_auc(
     """
     target, _ = _score(network, x, target)
     end = torch.as_tensor(fill, dtype=x.dtype, device=x.device).expand_as(x)
-    return _area(pixel_curve(network, x, end, saliency, target, steps, batch))
+    return area(pixel_curve(network, x, end, saliency, target, steps, batch))
 
 
 def insertion_auc(
@@ -275,7 +275,7 @@ def insertion_auc(
     """
     target, _ = _score(network, x, target)
     begin = torch.as_tensor(start, dtype=x.dtype, device=x.device).expand_as(x)
-    return _area(pixel_curve(network, begin, x, saliency, target, steps, batch))
+    return area(pixel_curve(network, begin, x, saliency, target, steps, batch))
 
 
 def share_needed(curve: npt.ArrayLike, part: float) -> float:
@@ -332,5 +332,5 @@ def _masked_scores(
     return torch.cat(scores).double().cpu().numpy()
 
 
-def _area(curve: npt.NDArray[np.float64]) -> float:
+def area(curve: npt.ArrayLike) -> float:
     return float(np.trapezoid(curve) / (len(curve) - 1))
