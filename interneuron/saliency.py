@@ -278,6 +278,14 @@ def insertion_auc(
     return area(pixel_curve(network, begin, x, saliency, target, steps, batch))
 
 
+def area(curve: npt.ArrayLike) -> float:
+    """Area under scores [steps + 1] over the share of pixels, by trapezoids. Raises InputError for fewer than 2."""
+    values = np.asarray(curve, np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise InputError(f"a curve {list(values.shape)} has no area; it takes 2 scores or more")
+    return float(np.trapezoid(values) / (len(values) - 1))
+
+
 def share_needed(curve: npt.ArrayLike, part: float) -> float:
     """Share of the pixels with which an insertion first comes to `part` of the whole image's score.
 
@@ -330,7 +338,3 @@ def _masked_scores(
     with torch.no_grad():
         scores = [network(torch.where(mask[:, None], value, x))[:, target] for mask in masks]
     return torch.cat(scores).double().cpu().numpy()
-
-
-def area(curve: npt.ArrayLike) -> float:
-    return float(np.trapezoid(curve) / (len(curve) - 1))

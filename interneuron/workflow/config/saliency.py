@@ -60,7 +60,7 @@ class Saliency(Entry):
     grad_cam: Text = Field(description="Layer of Grad-CAM.", examples=["network.features"])
     occlusion: Occlusion = Field(description="Windows of occlusion.")
     blur: Positive = Field(
-        default=5.0, description="Standard deviation of the blur that insertion starts from, pixels."
+        default=5.0, description="Standard deviation, in pixels, of the blur that insertion starts from."
     )
     steps: Count = Field(default=50, description="Steps of deletion and insertion.")
     keep: Annotated[float, Field(gt=0, le=1)] = Field(
