@@ -23,8 +23,8 @@ from interneuron import graphs
 from interneuron.errors import InputError
 from interneuron.seeds import torch_generator
 
-# Columns of a dense matrix that pass a sparse one together, so that they stay in the cache.
-_COLUMNS = 128
+# Numbers in a dense matrix that passes a sparse one, so that it stays in the cache.
+_NUMBERS = 2**19
 # Pairs of nodes in a block of the decoder.
 _PAIRS = 2**20
 
@@ -207,7 +207,7 @@ class _Runs:
         for weight, slope in zip(weights, slopes, strict=True):
             weight.grad = slope
         steps = torch.optim.Adam(weights, lr=learning_rate, fused=True)
-        at_once = max(1, _COLUMNS // max(sizes[1:]))
+        at_once = max(1, _NUMBERS // (n * max(sizes[1:])))
         predicted, ended = np.empty((runs, n), np.int64), np.zeros(runs, np.int64)
         losses = torch.empty(epochs, runs)
         going = torch.arange(runs)

@@ -170,7 +170,9 @@ def test_classifiers_find_the_communities():
     np.testing.assert_array_equal(again, predicted)
 
 
-def test_a_run_does_not_depend_on_its_company():
+def test_a_run_does_not_depend_on_its_company(monkeypatch):
+    # Four runs at once.
+    monkeypatch.setattr("interneuron.graph_networks._NUMBERS", 60 * 16 * 4)
     w, x, y = communities()
     labelled = [np.array([run, 20 + run, 40 + run]) for run in range(1, 14)]
     many = classify(w, x, y, labelled, np.arange(0, 60, 4), 2)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from interneuron.workflow.config.fields import Count, Entry, NotNegative, Positive, once, sorted_once
-from interneuron.workflow.config.graphs import Filter, filters_once
+from interneuron.workflow.config.graphs import Filter
 
 Counts = Annotated[list[Count], Field(min_length=1), AfterValidator(sorted_once)]
 
@@ -36,11 +36,16 @@ class Classifier(Entry):
     )
 
 
+def _filters_once(values: list[Filter]) -> list[Filter]:
+    once([value.variant for value in values])
+    return values
+
+
 class Active(Entry):
     """What is labelled, by each way of choosing, and how well the classifier then does on the test nodes."""
 
     labels: Counts = Field(description="Numbers of labelled nodes.", examples=[[10, 20, 30]])
-    filters: Annotated[list[Filter], Field(min_length=1), AfterValidator(filters_once)] = Field(
+    filters: Annotated[list[Filter], Field(min_length=1), AfterValidator(_filters_once)] = Field(
         default=[Filter(variant="symmetric"), Filter(variant="f-alone")],
         description="Influences of the latent vectors; each labels the nodes where it is largest.",
         examples=[[{"variant": "symmetric"}, {"variant": "f-alone"}]],
