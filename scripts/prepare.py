@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from interneuron.data import check_classes, read_digits, read_idx_images, read_idx_labels, stratified_split
+from interneuron.data import check_classes, read_digits, read_idx_images, read_idx_labels, read_usps, stratified_split
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
@@ -34,7 +34,13 @@ def digits(files, settings):
     return x, y, test.astype(np.uint8), 16
 
 
-READERS = Registry("reader", {"idx": idx, "digits": digits})
+def usps(files, settings):
+    (x, y), (x_test, y_test) = (read_usps(files[settings[part]]) for part in ("train", "test"))
+    split = np.repeat(np.array([0, 1], np.uint8), [len(y), len(y_test)])
+    return np.concatenate([x, x_test]), np.concatenate([y, y_test]), split, 1
+
+
+READERS = Registry("reader", {"idx": idx, "digits": digits, "usps": usps})
 
 
 def main(job):
