@@ -56,6 +56,7 @@ include: "rules/models.smk"
 include: "rules/neurons.smk"
 include: "rules/regions.smk"
 include: "rules/graphs.smk"
+include: "rules/cases.smk"
 include: "rules/results.smk"
 
 

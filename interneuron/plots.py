@@ -843,6 +843,7 @@ WAYS = {
     "degree": "degree",
     "pagerank": "PageRank",
     "masking": "masking effect alone",
+    "influence": "influence",
     "grad-cam": "Grad-CAM",
     "occlusion": "occlusion",
 }

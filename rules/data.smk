@@ -1,4 +1,4 @@
-"""From published bytes to arrays: `download` checks every file's SHA-256, `prepare` reads images, `tabulate` tables."""
+"""From published bytes to arrays: `download` checks every file's SHA-256, `prepare` reads images, `tabulate` tables, `link` graphs."""
 
 
 rule download:
@@ -55,3 +55,23 @@ rule tabulate:
         settings=PLAN.tabulate,
     script:
         "../scripts/tabulate.py"
+
+
+rule link:
+    """Read a graph with features and classes of its nodes: links as listed, features as CSR, classes and split."""
+    input:
+        files=PLAN.raw_files,
+    output:
+        "data/prepared/{dataset}.safetensors",
+    log:
+        "logs/link/{dataset}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.datasets("link")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(500),
+        runtime=PLAN.runtime(10),
+    params:
+        settings=PLAN.link,
+    script:
+        "../scripts/link.py"

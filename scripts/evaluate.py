@@ -184,7 +184,49 @@ def influence(job):
     log.info(f"{len(agreement)} influences compared with the main reading")
 
 
-KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions, "influence": influence})
+def active(job):
+    """Metrics of a study of active learning: accuracies, and how far each way of choosing is ahead of others."""
+    from interneuron import comparisons, io
+
+    table = io.load_table(job.input.active)
+    for baseline in ("random", "resampling", "f-alone"):
+        column = f"over_{baseline.replace('-', '_')}"
+        table[column] = comparisons.difference(table, "accuracy", "method", baseline, ["seed", "labels"])
+    table["largest_fall"] = comparisons.largest_fall(table, "accuracy", "labels", ["seed", "method", "p"])
+    steadier = table[table["method"] == "resampling"].groupby("seed")["largest_fall"].first()
+    table["steadier_than_resampling"] = table["seed"].map(steadier) - table["largest_fall"]
+    table["spread_over_p"] = comparisons.spread(table, "accuracy", ["seed", "method", "labels"])
+    table.insert(0, "level", "labels")
+    io.save_table(job.output[0], table)
+    log.info(f"{len(table)} accuracies of {table['seed'].nunique()} seeds")
+
+
+def saliency(job):
+    """Metrics of a study of saliency: how good each map is, and how much better than others."""
+    from interneuron import comparisons, io
+
+    table = io.load_table(job.input.saliency)
+    better = {"deletion": ("below", True), "insertion": ("above", False), "gini": ("above", False)}
+    better["pixels_needed"] = ("below", True)
+    for baseline in ("masking", "grad-cam", "occlusion", "random"):
+        for measure, (side, less) in better.items():
+            gain = comparisons.difference(table, measure, "method", baseline, ["seed"], less)
+            table[f"{measure}_{side}_{baseline.replace('-', '_')}"] = gain
+    own = table["method"] == "symmetric"
+    for setting, other in (("k", "p"), ("p", "k")):
+        for measure in ("deletion", "insertion"):
+            spread = comparisons.spread(table[own], measure, ["seed", other])
+            table[f"{measure}_over_{setting}"] = spread.reindex(table.index)
+    table["right"] = table["right"].astype(float)
+    table.insert(0, "level", "map")
+    io.save_table(job.output[0], table)
+    log.info(f"{len(table)} maps of {table['seed'].nunique()} photos")
+
+
+KINDS = Registry(
+    "kind of study",
+    {"neurons": neurons, "regions": regions, "influence": influence, "active": active, "saliency": saliency},
+)
 
 
 def main(job):

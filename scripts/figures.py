@@ -294,6 +294,39 @@ def borders(study: Study) -> Any:
     return interneuron.plots.borders(quantiles, study.table("regions"))
 
 
+def labels(study: Study) -> Any:
+    return interneuron.plots.labels(study.table("metrics"))
+
+
+# In the order in which MARGIN makes them, the final one last.
+OVERLAYS = ("masking", "influence", "symmetric", "grad-cam", "occlusion")
+MEASURES = {
+    "deletion": "deletion (less is better)",
+    "insertion": "insertion (more)",
+    "pixels_needed": "pixels needed (less)",
+    "gini": "sparsity, Gini (more)",
+}
+
+
+def judged(study: Study) -> Any:
+    return interneuron.plots.judged(study.table("metrics"), MEASURES)
+
+
+def overlays(study: Study) -> Any:
+    from interneuron import io
+
+    photos, maps, names = [], [], []
+    for path in study.inputs.overlays:
+        for seed in io.metadata(path)["seeds"]:
+            prefix = f"seed{seed}."
+            own = [name for name in io.tensor_names(path) if name.startswith(prefix)]
+            found = {name.removeprefix(prefix): values for name, values in io.load_tensors(path, own).items()}
+            photos.append(found.pop("photo"))
+            maps.append({name: found[name] for name in (*OVERLAYS, *found) if name in found})
+            names.append(f"photo {seed}")
+    return interneuron.plots.overlays(photos, maps, names)
+
+
 # What draws each picture.
 FIGURES = Registry(
     "figure",
@@ -314,6 +347,9 @@ FIGURES = Registry(
         "importance.png": importance,
         "merging.png": merging,
         "borders.png": borders,
+        "labels.png": labels,
+        "judged.png": judged,
+        "overlays.png": overlays,
     },
 )
 

@@ -79,7 +79,7 @@ class Plan:
             return [
                 {"dataset": name, "file": file.path} for name, data in project.datasets.items() for file in data.files
             ]
-        if rule in ("prepare", "tabulate"):
+        if rule in ("prepare", "tabulate", "link"):
             return [{"dataset": name} for name in self.datasets(rule)]
         if rule in ("train", "fit"):
             return [
@@ -133,6 +133,9 @@ class Plan:
     def tabulate(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("tabulate", self.project.datasets[wildcards.dataset].settings("tabulate"))
 
+    def link(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("link", self.project.datasets[wildcards.dataset].settings("link"))
+
     def training_data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
 
@@ -152,6 +155,12 @@ class Plan:
 
     def weights(self, wildcards: Any) -> str:
         return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/weights.safetensors"
+
+    def network(self, wildcards: Any) -> str:
+        """Weights of the first block of the study's model, whatever the study's own seeds are."""
+        model = self.project.studies[wildcards.study].model
+        assert model is not None  # the config is refused where such a study has none
+        return f"results/models/{model}/{self.blocks(self.project.models[model])[0]}/weights.safetensors"
 
     def training(self, wildcards: Any) -> str:
         return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/training.parquet"

@@ -184,13 +184,17 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
         dataset = study.dataset or models[study.models()[0]].dataset
         there = datasets[dataset].prepare.classes
         _check_indices("graph.samples.classes", study.graph.samples.classes, there, f"classes of dataset {dataset}")
+    for name in {study.dataset or models[study.models()[0]].dataset}:
+        if (datasets[name].step == "link") != (study.kind == "active"):
+            takes = "a dataset that is a graph" if study.kind == "active" else "a dataset that is no graph"
+            raise RefusedError("dataset" if study.dataset else "model", study.dataset or study.model, takes)
     if study.model is None:
         return
     model = models[study.model]
     if wanted and model.architecture not in wanted:
         takes = f"a model of architecture {listed(wanted, ' or ')}, not {model.architecture}"
         raise RefusedError("model", study.model, takes)
-    if study.seeds is not None:
+    if study.seeds is not None and not STUDIES[study.kind].samples:
         raise RefusedError("seeds", study.seeds, f"none, since model {study.model} has {model.seeds} of its own")
     if study.judge is not None:
         judge = models[study.judge]

@@ -46,7 +46,6 @@ class Active(Entry):
 
     labels: Counts = Field(description="Numbers of labelled nodes.", examples=[[10, 20, 30]])
     filters: Annotated[list[Filter], Field(min_length=1), AfterValidator(_filters_once)] = Field(
-        default=[Filter(variant="symmetric"), Filter(variant="f-alone")],
         description="Influences of the latent vectors; each labels the nodes where it is largest.",
         examples=[[{"variant": "symmetric"}, {"variant": "f-alone"}]],
     )

@@ -174,6 +174,43 @@ class TitanicReader(Entry):
         return list(TITANIC)
 
 
+class PlanetoidReader(Entry):
+    """A citation graph in the Planetoid format, with a split of its own."""
+
+    reader: Literal["planetoid"] = Field(description="The format: `planetoid`.")
+    name: Name = Field(description="Its name in those of the files.", examples=["cora"])
+    classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[7])
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        parts = ("allx", "ally", "graph", "test.index", "tx", "ty", "x", "y")
+        return {f"name, {part}": f"ind.{self.name}.{part}" for part in parts}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: words, which the files do not name."""
+        return []
+
+
+class KarateReader(Entry):
+    """Zachary's karate club, which comes with networkx, without features."""
+
+    reader: Literal["karate"] = Field(description="No format: `karate`.")
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.34, description="Share of each class to test on.")
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.25, description="Share of the rest of each class to validate on."
+    )
+    split_seed: Index = Field(default=0, description="Seed of the split.")
+    classes: Literal[2] = Field(default=2, description="Number of classes.")
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key: none."""
+        return {}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: none."""
+        return []
+
+
 class Dataset(Entry):
     """Where a dataset's bytes come from, and how they are read."""
 
@@ -187,9 +224,16 @@ class Dataset(Entry):
     mirror: Name | None = Field(
         default=None, description="The files' folder in a mirror (`INTERNEURON_MIRROR`).", examples=["mnist"]
     )
-    prepare: IdxReader | DigitsReader | UspsReader | BooleanReader | TitanicReader | EnronReader = Field(
-        discriminator="reader", description="How the files are read, or the data generated."
-    )
+    prepare: (
+        IdxReader
+        | DigitsReader
+        | UspsReader
+        | BooleanReader
+        | TitanicReader
+        | EnronReader
+        | PlanetoidReader
+        | KarateReader
+    ) = Field(discriminator="reader", description="How the files are read, or the data generated.")
 
     @model_validator(mode="after")
     def _files(self) -> "Dataset":
@@ -211,7 +255,9 @@ class Dataset(Entry):
 
     @property
     def step(self) -> str:
-        """The step that reads it: `prepare` images, `tabulate` tables."""
+        """The step that reads it: `prepare` images, `tabulate` tables, `link` graphs."""
+        if isinstance(self.prepare, PlanetoidReader | KarateReader):
+            return "link"
         return "tabulate" if isinstance(self.prepare, BooleanReader | TitanicReader | EnronReader) else "prepare"
 
     def settings(self, step: str, file: str | None = None) -> dict[str, Any]:

@@ -21,6 +21,9 @@ STEPS = {
     "regions": Step(("regions.parquet", "maps.safetensors", "merging.parquet")),
     "graph": Step(("graph.npz",)),
     "influence": Step(("influence.parquet",), ("graph",)),
+    "embed": Step(("embedding.safetensors",)),
+    "active": Step(("active.parquet",), ("embed",)),
+    "saliency": Step(("saliency.parquet", "overlays.safetensors")),
     "evaluate": Step(("metrics.parquet",)),
 }
 
@@ -36,12 +39,14 @@ class Kind:
     section: the step whose section makes a study one of this kind. reads: what its metrics are made from: names of
     `FILES`, and `data`, `training`, `judge` (the judge's training). figures: what each picture is made from, beside
     the training of the study's model, if it has one. architectures: of the models that it takes; none: it has no model.
+    samples: its seeds are samples of the data, and say nothing of the model, of which the first network is opened.
     """
 
     section: str
     reads: tuple[str, ...]
     figures: Mapping[str, tuple[str, ...]]
     architectures: tuple[str, ...] = ()
+    samples: bool = False
 
     def steps(self) -> tuple[str, ...]:
         """The steps that make what its metrics are made from."""
@@ -78,6 +83,14 @@ KINDS = {
             "regions.png": ("metrics",),
         },
         architectures=("mlp",),
+    ),
+    "active": Kind(section="active", reads=("active",), figures={"labels.png": ("metrics",)}),
+    "saliency": Kind(
+        section="saliency",
+        reads=("saliency",),
+        figures={"judged.png": ("metrics",), "overlays.png": ("overlays",)},
+        architectures=("judge", "photo-network", "strided"),
+        samples=True,
     ),
     # Last: studies of the kinds above may have these steps too.
     "influence": Kind(section="influence", reads=("influence",), figures={}),

@@ -52,7 +52,7 @@ class Saliency(Entry):
         default="mean", description="What masked pixels become: a number, or the photo's mean colour."
     )
     readings: Annotated[list[Reading], Field(min_length=1), AfterValidator(_readings_once)] = Field(
-        default=[Reading()], description="Ways to make MARGIN's map, the main one first.", examples=[[{"k": 30}]]
+        description="Ways to make MARGIN's map, the main one first.", examples=[[{"k": 30}]]
     )
     baselines: Annotated[list[Literal["grad-cam", "occlusion", "random"]], AfterValidator(once)] = Field(
         default=["grad-cam", "occlusion", "random"], description="Maps to compare with, beside the masking effect."

@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from interneuron.errors import InputError
+from interneuron.workflow.config.active import Active, Embed, EvaluateActive
 from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
 from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
 from interneuron.workflow.config.kinds import KINDS, STEPS
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
+from interneuron.workflow.config.saliency import EvaluateSaliency, Saliency
 from interneuron.workflow.refusals import MISSING, RefusedError, listed, shown
 
 Figure = Literal[
@@ -19,11 +21,14 @@ Figure = Literal[
     "clusters.png",
     "effects.png",
     "importance.png",
+    "judged.png",
     "kl.png",
+    "labels.png",
     "layers.png",
     "lesions.png",
     "merging.png",
     "null.png",
+    "overlays.png",
     "preference.png",
     "published.png",
     "regions.png",
@@ -112,9 +117,10 @@ class Study(Entry):
         examples=["usps"],
     )
     seeds: Count | None = Field(
-        default=None, description="Seeds in all: 0, 1, ...; a multiple of `block`. Only where no model is trained."
+        default=None,
+        description="Seeds in all: 0, 1, ...; a multiple of `block`. Only without a model, or of samples.",
     )
-    block: Count | None = Field(default=None, description="Seeds of one job. Only where no model is trained.")
+    block: Count | None = Field(default=None, description="Seeds of one job; as `seeds`.")
     activations: Activations | None = Field(default=None, description="Step `activations`.")
     ace: Ace | None = Field(default=None, description="Step `ace`.")
     cluster: Cluster | None = Field(default=None, description="Step `cluster`.")
@@ -122,9 +128,16 @@ class Study(Entry):
     regions: Regions | None = Field(default=None, description="Step `regions`; it makes the study one of regions.")
     graph: Graph | None = Field(default=None, description="Step `graph`.")
     influence: Influence | None = Field(default=None, description="Step `influence`.")
-    evaluate: Annotated[Evaluate | EvaluateRegions | EvaluateInfluence, Field(discriminator="kind")] | None = Field(
-        default=None, description="Step `evaluate`."
-    )
+    embed: Embed | None = Field(default=None, description="Step `embed`.")
+    active: Active | None = Field(default=None, description="Step `active`; it makes the study one of active learning.")
+    saliency: Saliency | None = Field(default=None, description="Step `saliency`; it makes the study one of saliency.")
+    evaluate: (
+        Annotated[
+            Evaluate | EvaluateRegions | EvaluateInfluence | EvaluateActive | EvaluateSaliency,
+            Field(discriminator="kind"),
+        ]
+        | None
+    ) = Field(default=None, description="Step `evaluate`.")
     figures: Annotated[list[Figure], AfterValidator(once)] = Field(
         default_factory=list, description="Pictures, in the report's order.", examples=[["kl.png", "traversal.gif"]]
     )
@@ -189,6 +202,8 @@ class Study(Entry):
         for key in ("dataset", "seeds", "block"):
             if self.model is None and getattr(self, key) is None:
                 raise RefusedError(key, MISSING, "a value, since the study has no model")
+        if KINDS[self.kind].samples and self.seeds is None:
+            raise RefusedError("seeds", MISSING, "a number of samples, since a seed of the study is a sample")
         if (self.seeds is None) != (self.block is None):
             raise RefusedError("block" if self.block is None else "seeds", MISSING, "a value beside the other of them")
         if self.seeds is not None and self.block is not None and self.seeds % self.block:
