@@ -8,6 +8,7 @@ what its colour says. Images are drawn pixel by pixel, side by side in one mosai
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from textwrap import fill
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
@@ -883,6 +884,7 @@ def labels(metrics: pd.DataFrame) -> Figure:
             axes.axhline(everything.median(), color=GREY, linestyle="--", linewidth=1.2)
         axes.set_title(WAYS[key[0]] + (f", p = {key[1]}" if key[1] > 1 else ""))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.set_axisbelow(True)
     body.supxlabel("labelled nodes", fontsize=9)
@@ -929,7 +931,7 @@ def overlays(photos: Sequence[np.ndarray], maps: Sequence[Mapping[str, np.ndarra
             axes.set(xticks=[], yticks=[])
             _frame(axes)
             if row == 0:
-                axes.set_title(WAYS.get(method, method or "photo").replace(" alone", "\nalone"), fontsize=8)
+                axes.set_title(fill(WAYS.get(method, method or "image"), 14), fontsize=8)
     return figure
 
 
@@ -944,7 +946,7 @@ def judged(metrics: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
     groups: list[tuple[Any, pd.DataFrame]] = list(metrics.groupby(["method", "k", "p"], sort=False))
     names = [WAYS[method] + (f", k {k}, p {p}" if k else "") for (method, k, p), _ in groups]
     photos = metrics["seed"].nunique()
-    title = f"Saliency maps, {photos} photo{'s' * (photos > 1)}: median and interval"
+    title = f"Saliency maps, {photos} image{'s' * (photos > 1)}: median and interval"
     figure = _Figure(figsize=(WIDTH, 1.0 + 0.24 * len(groups)), dpi=DPI, layout="constrained")
     figure.suptitle(title, x=0.01, ha="left")
     panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]

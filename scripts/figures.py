@@ -323,7 +323,7 @@ def overlays(study: Study) -> Any:
             found = {name.removeprefix(prefix): values for name, values in io.load_tensors(path, own).items()}
             photos.append(found.pop("photo"))
             maps.append({name: found[name] for name in (*OVERLAYS, *found) if name in found})
-            names.append(f"photo {seed}")
+            names.append(f"image {seed}")
     return interneuron.plots.overlays(photos, maps, names)
 
 
