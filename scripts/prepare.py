@@ -4,12 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
-from interneuron.data import check_classes, read_digits, read_idx_images, read_idx_labels, stratified_split
+from interneuron.data import (
+    check_classes,
+    read_digits,
+    read_idx_images,
+    read_idx_labels,
+    read_photos,
+    stratified_split,
+)
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
 from interneuron.seeds import generator
-from interneuron.workflow.script import log, step
+from interneuron.workflow.script import Progress, log, step
 
 
 def idx(files, settings):
@@ -34,7 +41,17 @@ def digits(files, settings):
     return x, y, test.astype(np.uint8), 16
 
 
-READERS = Registry("reader", {"idx": idx, "digits": digits})
+def photos(files, settings):
+    path = files[settings["file"]]
+    x, y, names = read_photos(path, settings["side"], settings["crop"], Progress("prepare", "photos"))
+    check_classes(x, y, settings["classes"], path)
+    test = np.array([settings["test"] in name.split("/")[:-1] for name in names])
+    if test.all() or (settings["test"] is not None and not test.any()):
+        raise InputError(f"{path} has {test.sum():,} of {len(test):,} photos in folders named {settings['test']}")
+    return x, y, test.astype(np.uint8), 255
+
+
+READERS = Registry("reader", {"idx": idx, "digits": digits, "photos": photos})
 
 
 def main(job):
