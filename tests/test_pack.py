@@ -82,7 +82,7 @@ def test_every_kind_of_source_gives_the_same_tar(address, mirror, tmp_path):
             SUMS,
             sha256=HASH,
             mirror=source.get("mirror"),
-            progress=lambda *n: seen.append(n),
+            progress=partial(note, seen),
         )
         assert found in (f"{mirror}/", *source.get("urls", []))
         assert path.read_bytes() == by_hand()
