@@ -55,6 +55,7 @@ include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/neurons.smk"
 include: "rules/regions.smk"
+include: "rules/graphs.smk"
 include: "rules/results.smk"
 
 

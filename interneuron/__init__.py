@@ -24,6 +24,7 @@ _ROOMS = (
     "io",
     "kernels",
     "lesion",
+    "margin_metrics",
     "nets",
     "plots",
     "region_metrics",

@@ -345,6 +345,32 @@ def random_split(samples: int, test_share: float, generator: np.random.Generator
     return np.isin(np.arange(samples), generator.permutation(samples)[:count])
 
 
+def redraw_split(split: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Another split [n], drawn at random, that has as many samples of every class on each side as `split` [n]."""
+    drawn = np.empty_like(split)
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        drawn[rows] = generator.permutation(split[rows])
+    return drawn
+
+
+def flip_labels(y: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Labels [n] of which the share `share` of each class, rounded, became another class, drawn at random: as y.
+
+    Source: Anirudh et al. (2021), case III: 10 % of both classes. Raises `InputError` for a share outside of 0 to 1,
+    and for labels of one class.
+    """
+    classes = np.unique(y)
+    if not 0 <= share <= 1 or len(classes) < 2:
+        raise InputError(f"flips take a share of 0 to 1 and two classes or more, not {share:g} and {len(classes)}")
+    flipped = np.array(y)
+    for label in classes:
+        rows = generator.permutation(np.flatnonzero(y == label))
+        rows = rows[: round(share * len(rows))]
+        flipped[rows] = generator.choice(classes[classes != label], len(rows))
+    return flipped
+
+
 # generated
 
 

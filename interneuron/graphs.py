@@ -79,6 +79,19 @@ def neighbours(x: npt.ArrayLike, k: int, metric: str = "euclidean", search: str 
     return Neighbours(index, distance, recall)
 
 
+def principal_components(x: npt.ArrayLike, count: int) -> Float32:
+    """Coordinates of samples x [n, d] along the `count` directions of largest variance, largest first: float32.
+
+    Centred; signs are arbitrary but fixed. Raises InputError for x that is not finite, and a count outside of 1 to d.
+    """
+    values = _features(x, "euclidean")
+    if not 1 <= count <= values.shape[1]:
+        raise InputError(f"{count} components asked of {values.shape[1]} features; it takes 1 to as many as there are")
+    centred = values - values.mean(axis=0, dtype=np.float64)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    return (centred @ directions[:, : -count - 1 : -1]).astype(np.float32)
+
+
 def bandwidth(found: Neighbours, k: int | None = None) -> float:
     """Default width of Gaussian weights: the median distance to the k-th neighbour (all found, if k is None)."""
     return float(np.median(found.distance[:, _count(found, k) - 1]))

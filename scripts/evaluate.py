@@ -173,7 +173,18 @@ def regions(job):
         )
 
 
-KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions})
+def influence(job):
+    """Metrics of a study of influence: how far its readings agree."""
+    from interneuron import io, margin_metrics
+
+    settings = job.params.settings
+    table = io.load_table(job.input.influence)
+    agreement = margin_metrics.agreement(table, settings["main"], settings["top"])
+    io.save_table(job.output[0], margin_metrics.assemble([("influence", agreement)]))
+    log.info(f"{len(agreement)} influences compared with the main reading")
+
+
+KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions, "influence": influence})
 
 
 def main(job):

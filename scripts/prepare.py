@@ -10,6 +10,7 @@ from interneuron.data import (
     read_idx_images,
     read_idx_labels,
     read_photos,
+    read_usps,
     stratified_split,
 )
 from interneuron.errors import InputError
@@ -51,7 +52,13 @@ def photos(files, settings):
     return x, y, test.astype(np.uint8), 255
 
 
-READERS = Registry("reader", {"idx": idx, "digits": digits, "photos": photos})
+def usps(files, settings):
+    (x, y), (x_test, y_test) = (read_usps(files[settings[part]]) for part in ("train", "test"))
+    split = np.repeat(np.array([0, 1], np.uint8), [len(y), len(y_test)])
+    return np.concatenate([x, x_test]), np.concatenate([y, y_test]), split, 1
+
+
+READERS = Registry("reader", {"idx": idx, "digits": digits, "usps": usps, "photos": photos})
 
 
 def main(job):

@@ -4,31 +4,51 @@ from pathlib import Path
 
 import numpy as np
 
-from interneuron.data import TITANIC, boolean_table, random_split, read_titanic
+from interneuron.data import (
+    TITANIC,
+    boolean_table,
+    random_split,
+    read_enron,
+    read_titanic,
+    vocabulary,
+    word_counts,
+)
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
 from interneuron.seeds import generator
 from interneuron.workflow.script import log, step
 
 
+def drawn(settings, samples):
+    return random_split(samples, settings["test_share"], generator(settings["seed"], "split"))
+
+
 def boolean(files, settings):
     features, random = settings["features"], generator(settings["seed"], "samples")
     x, y = boolean_table(settings["samples"], features, settings["terms"], random)
-    return x, y, [f"v{number + 1}" for number in range(features)]
+    return x, y, [f"v{number + 1}" for number in range(features)], drawn(settings, len(y))
 
 
 def titanic(files, settings):
-    return *read_titanic(files[settings["file"]]), TITANIC
+    x, y = read_titanic(files[settings["file"]])
+    return x, y, TITANIC, drawn(settings, len(y))
 
 
-READERS = Registry("reader", {"boolean": boolean, "titanic": titanic})
+def enron(files, settings):
+    """The words are chosen by the train mails alone."""
+    texts, y, _ = read_enron(files[settings["file"]])
+    test = drawn(settings, len(y))
+    words = vocabulary((text for text, held in zip(texts, test, strict=True) if not held), settings["words"])
+    return word_counts(texts, words), y, words, test
+
+
+READERS = Registry("reader", {"boolean": boolean, "titanic": titanic, "enron": enron})
 
 
 def main(job):
     settings = job.params.settings
     files = {Path(file).name: file for file in job.input.files}
-    x, y, features = READERS[settings["reader"]](files, settings)
-    test = random_split(len(y), settings["test_share"], generator(settings["seed"], "split"))
+    x, y, features, test = READERS[settings["reader"]](files, settings)
     classes = settings["classes"]
     tensors = {"x": x, "y": y, "split": test.astype(np.uint8)}
     save_tensors(job.output[0], tensors, {"classes": classes, "features": features})

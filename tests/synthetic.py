@@ -16,7 +16,7 @@ import pandas as pd
 
 from interneuron import io
 from interneuron.seeds import generator, parse_block
-from interneuron.workflow.plan import FIGURE_FILES
+from interneuron.workflow.config.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def draw(paths: SimpleNamespace, output: Path, **settings: Any) -> Path:
     usual = {"figure": output.stem, "digit": paths.sizes.digit, "active_above": 0.1, "fail_below": 0.5}
     job = SimpleNamespace(
         input=SimpleNamespace(
-            **{name: getattr(paths, name) for name in ("training", *FIGURE_FILES.get(output.stem, []))}
+            **{name: getattr(paths, name) for name in ("training", *KINDS["neurons"].figures[output.name])}
         ),
         output=[str(output)],
         params=SimpleNamespace(settings=usual | settings),

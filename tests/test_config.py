@@ -18,7 +18,8 @@ from synthetic import script
 from interneuron.errors import InputError
 from interneuron.workflow import config, documentation
 from interneuron.workflow.config import Project
-from interneuron.workflow.config.studies import STEPS, Figure
+from interneuron.workflow.config.kinds import KINDS, STEPS
+from interneuron.workflow.config.studies import Figure
 from interneuron.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -198,7 +199,7 @@ def test_settings_are_plain_json_of_their_own_section(folder: Folder) -> None:
     prepare = project.datasets["digits"].settings("prepare")
     assert prepare == {"reader": "digits", "file": "digits.csv.gz", "test_share": 0.2, "split_seed": 0, "classes": 10}
     steps = {step: project.studies["small"].settings(step) for step in project.studies["small"].steps()}
-    assert list(steps) == [step for step in STEPS if step != "regions"]
+    assert list(steps) == [*KINDS["neurons"].steps(), "evaluate"]
     assert json.loads(json.dumps([train, download, prepare, steps])) == [train, download, prepare, steps]
 
 

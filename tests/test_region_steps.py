@@ -16,7 +16,7 @@ from synthetic import script
 from interneuron import claims, evaluate, io, nets, plots, region_metrics
 from interneuron.errors import InputError
 from interneuron.workflow import config
-from interneuron.workflow.config.studies import REGION_FIGURES
+from interneuron.workflow.config.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = ("000-001", "002-003")
@@ -380,7 +380,7 @@ def draw(study, output, **settings):
     )[0]
 
 
-@pytest.mark.parametrize("name", REGION_FIGURES)
+@pytest.mark.parametrize("name", KINDS["regions"].figures)
 def test_every_figure(study, name, tmp_path):
     before = dict(mpl.rcParams)
     first = draw(study, tmp_path / "a" / name)

@@ -10,33 +10,15 @@ from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
 from interneuron.workflow import provenance
+from interneuron.workflow.config.kinds import FILES, KINDS
 from interneuron.workflow.config.neurons import Evaluate
 from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
 
 # Bytes; profiles/default compares larger inputs than any of ours by content.
 LARGE = 10**12
-SUFFIX = {"activations": "safetensors", "ace": "safetensors", "lesioned": "safetensors", "maps": "safetensors"}
 # Steps that look at images through the judge; the others open the study's model only.
 JUDGED = frozenset({"lesion"})
-# What a figure reads beside the training of the study's model.
-FIGURE_FILES = {
-    "traversal": ["ace"],
-    "effects": ["ace"],
-    "classes": ["ace"],
-    "published": ["ace"],
-    "kl": [],
-    "preference": ["sweep"],
-    "clusters": ["sweep"],
-    "layers": ["clusters"],
-    "lesions": ["lesions", "lesioned"],
-    "sizes": ["lesions"],
-    "null": ["lesions", "null"],
-    "regions": ["metrics"],
-    "importance": ["regions", "maps", "metrics"],
-    "merging": ["merging", "metrics"],
-    "borders": ["regions", "maps"],
-}
 
 
 class Plan:
@@ -115,7 +97,7 @@ class Plan:
             {"study": name, "block": block}
             for name, study in project.studies.items()
             if rule in study.steps()
-            for block in self.blocks(self._model_of(name))
+            for block in self.blocks(project.owner(name))
         ]
 
     def check_settings(self, settings: Any) -> None:
@@ -162,11 +144,11 @@ class Plan:
 
     # studies
 
-    def _model_of(self, study: str) -> entries.Model:
-        return self.project.models[self.project.studies[study].model]
-
-    def blocks(self, model: entries.Model) -> list[str]:
-        return [block_name(first, model.block) for first in range(0, model.seeds, model.block)]
+    def blocks(self, owner: entries.Study | entries.Model) -> list[str]:
+        """Names of the blocks of what says seeds: a model, or a study."""
+        assert owner.seeds is not None  # a study is no owner without them
+        assert owner.block is not None
+        return [block_name(first, owner.block) for first in range(0, owner.seeds, owner.block)]
 
     def weights(self, wildcards: Any) -> str:
         return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/weights.safetensors"
@@ -175,7 +157,7 @@ class Plan:
         return f"results/models/{self.project.studies[wildcards.study].model}/{wildcards.block}/training.parquet"
 
     def data(self, wildcards: Any) -> str:
-        return f"data/prepared/{self._model_of(wildcards.study).dataset}.safetensors"
+        return f"data/prepared/{self.project.dataset_of(wildcards.study)}.safetensors"
 
     def _judge_folder(self, study: str) -> str:
         judge = self.project.studies[study].judge
@@ -194,40 +176,44 @@ class Plan:
     def judge_training(self, wildcards: Any) -> str:
         return f"{self._judge_folder(wildcards.study)}/training.parquet"
 
+    def features(self, wildcards: Any) -> str | list[str]:
+        """A network's features of the samples, if the study has them."""
+        made = "features" in self.project.studies[wildcards.study].steps()
+        return f"results/studies/{wildcards.study}/{wildcards.block}/{FILES['features']}" if made else []
+
     def evaluated(self, wildcards: Any) -> dict[str, Any]:
         """What the metrics of a study are made from, by its kind."""
-        if self.project.studies[wildcards.study].kind == "regions":
-            steps = ["regions", "maps", "merging"]
-            inputs: dict[str, Any] = {"training": self.training(wildcards)}
-        else:
-            steps = ["activations", "ace", "clusters", "sweep", "lesions", "null"]
-            inputs = {"data": self.data(wildcards), "judge": self.judge_training(wildcards)}
-            inputs["training"] = self.training(wildcards)
+        outside = {"data": self.data, "training": self.training, "judge": self.judge_training}
         folder = f"results/studies/{wildcards.study}/{wildcards.block}"
-        return inputs | {step: f"{folder}/{step}.{SUFFIX.get(step, 'parquet')}" for step in steps}
+        return {
+            name: outside[name](wildcards) if name in outside else f"{folder}/{FILES[name]}"
+            for name in KINDS[self.project.studies[wildcards.study].kind].reads
+        }
 
     def step(self, name: str) -> Callable[[Any], dict[str, Any]]:
         """Params of a study's step: its own section of the entry, and the fingerprint of its script."""
 
         def settings(wildcards: Any) -> dict[str, Any]:
             study = self.project.studies[wildcards.study]
-            models = [study.model, study.judge] if name in JUDGED else [study.model]
-            named = strings([self.project.models[model].settings() for model in models if model is not None])
+            models = study.models() if name in JUDGED else study.models()[:1]
+            named = strings([self.project.models[model].settings() for model in models])
             return self._coded(name, study.settings(name), named)
 
         return settings
 
-    def _study_files(self, study: str, step: str) -> list[str]:
-        suffix = SUFFIX.get(step, "parquet")
-        return [f"results/studies/{study}/{block}/{step}.{suffix}" for block in self.blocks(self._model_of(study))]
+    def _study_files(self, study: str, name: str) -> list[str]:
+        blocks = self.blocks(self.project.owner(study))
+        return [f"results/studies/{study}/{block}/{FILES[name]}" for block in blocks]
 
-    def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+    def figure_inputs(self, wildcards: Any) -> dict[str, Any]:
         study = self.project.studies[wildcards.study]
-        training = [
-            f"results/models/{study.model}/{b}/training.parquet" for b in self.blocks(self._model_of(wildcards.study))
-        ]
-        steps = FIGURE_FILES[Path(wildcards.figure).stem]
-        return {"training": training} | {step: self._study_files(wildcards.study, step) for step in steps}
+        inputs: dict[str, Any] = {}
+        if study.model is not None:
+            blocks = self.blocks(self.project.models[study.model])
+            inputs["training"] = [f"results/models/{study.model}/{block}/training.parquet" for block in blocks]
+        for name in KINDS[study.kind].figures[wildcards.figure]:
+            inputs[name] = self.data(wildcards) if name == "data" else self._study_files(wildcards.study, name)
+        return inputs
 
     def figure(self, wildcards: Any) -> dict[str, Any]:
         study = self.project.studies[wildcards.study]
@@ -238,7 +224,7 @@ class Plan:
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
-        if study.kind == "regions":
+        if study.kind != "neurons":
             own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
             settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
         return self._coded("figures", settings, {wildcards.figure})

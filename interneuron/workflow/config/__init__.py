@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from interneuron.errors import InputError
 from interneuron.workflow.config.datasets import Dataset
 from interneuron.workflow.config.fields import Entry, Name, Text, once
+from interneuron.workflow.config.kinds import KINDS as STUDIES
 from interneuron.workflow.config.models import JudgeModel, Model
 from interneuron.workflow.config.regions import Regions
 from interneuron.workflow.config.studies import Study
@@ -74,29 +75,45 @@ class Project:
     def path(self, study: str) -> list[str]:
         """The steps behind a study's rows of the ledger, in order."""
         entry = self.studies[study]
-        models = [self.models[model] for model in (entry.model, entry.judge) if model is not None]
-        made = [self.datasets[model.dataset].step for model in models] + [model.step for model in models]
+        made = [self.datasets[name].step for name in self.datasets_of(study)]
+        made += [self.models[name].step for name in entry.models()]
         return ["download", *dict.fromkeys(made), *entry.steps(), "claims"]
+
+    def dataset_of(self, study: str) -> str:
+        """Name of the dataset that is studied."""
+        entry = self.studies[study]
+        return entry.dataset or self.models[entry.models()[0]].dataset
+
+    def datasets_of(self, study: str) -> list[str]:
+        """Names of all datasets behind a study: its own, and those of its models."""
+        own = {self.models[name].dataset for name in self.studies[study].models()}
+        return sorted(own | {self.dataset_of(study)})
+
+    def owner(self, study: str) -> Study | Model:
+        """What says a study's seeds: itself, or its model."""
+        entry = self.studies[study]
+        return entry if entry.seeds is not None else self.models[entry.models()[0]]
 
     def parameters(self, study: str) -> dict[str, Any]:
         """What the steps of a study are told, by step, for people: models with their seeds, each step's section."""
         entry = self.studies[study]
-        model = self.models[entry.model]
-        parameters: dict[str, Any] = {"dataset": model.dataset, "model": self._model(entry.model)}
-        if entry.judge is not None:
-            parameters["judge"] = self._model(entry.judge)
+        parameters: dict[str, Any] = {"dataset": self.dataset_of(study)}
+        if entry.seeds is not None:
+            parameters |= {"seeds": entry.seeds, "block": entry.block}
+        for key in ("model", "judge"):
+            if (name := getattr(entry, key)) is not None:
+                parameters[key] = self._model(name)
         return parameters | {step: entry.settings(step) for step in entry.steps()}
 
     def inputs(self, study: str) -> dict[str, Any]:
         """All that entries contribute to a study's rows of the ledger: parameters, hashes of data, tests of claims."""
         entry = self.studies[study]
-        names = {self.models[model].dataset for model in (entry.model, entry.judge) if model is not None}
         datasets = {
             name: {
                 "files": [[file.path, file.sha256 or file.sha256_prefix] for file in self.datasets[name].files],
                 "prepare": self.datasets[name].settings("prepare"),
             }
-            for name in sorted(names)
+            for name in self.datasets_of(study)
         }
         return self.parameters(study) | {"datasets": datasets, "claims": [claim.test() for claim in entry.claims]}
 
@@ -140,14 +157,17 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
     studies: dict[str, Study] = {}
     for index, name in enumerate(top.studies):
         study, layers = _entry(root, "studies", name, f"{where}: studies.{index}")
+        asked = [(study.dataset, f"{file_of(layers, ['dataset'])}: dataset")] if study.dataset is not None else []
         for key in ("model", "judge"):
             model = getattr(study, key)
-            if model is None or model in models:
+            if model is None:
                 continue
-            models[model], _ = _entry(root, "models", model, f"{file_of(layers, [key])}: {key}")
-            dataset = models[model].dataset
+            if model not in models:
+                models[model], _ = _entry(root, "models", model, f"{file_of(layers, [key])}: {key}")
+            asked.append((models[model].dataset, f"config/models/{model}.yaml: dataset"))
+        for dataset, place in asked:
             if dataset not in datasets:
-                datasets[dataset], _ = _entry(root, "datasets", dataset, f"config/models/{model}.yaml: dataset")
+                datasets[dataset], _ = _entry(root, "datasets", dataset, place)
         try:
             _check_fit(study, models, datasets)
         except RefusedError as error:
@@ -159,10 +179,19 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
 
 def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
     """Refuse a study that asks for what its model, judge or dataset does not have."""
+    wanted = STUDIES[study.kind].architectures
+    if study.graph is not None and study.graph.samples.classes is not None:
+        dataset = study.dataset or models[study.models()[0]].dataset
+        there = datasets[dataset].prepare.classes
+        _check_indices("graph.samples.classes", study.graph.samples.classes, there, f"classes of dataset {dataset}")
+    if study.model is None:
+        return
     model = models[study.model]
-    wanted = "conditional-vae" if study.kind == "neurons" else "mlp"
-    if model.architecture != wanted:
-        raise RefusedError("model", study.model, f"a model of architecture {wanted}, not {model.architecture}")
+    if wanted and model.architecture not in wanted:
+        takes = f"a model of architecture {listed(wanted, ' or ')}, not {model.architecture}"
+        raise RefusedError("model", study.model, takes)
+    if study.seeds is not None:
+        raise RefusedError("seeds", study.seeds, f"none, since model {study.model} has {model.seeds} of its own")
     if study.judge is not None:
         judge = models[study.judge]
         if not isinstance(judge, JudgeModel):

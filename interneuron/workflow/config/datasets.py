@@ -87,6 +87,42 @@ class DigitsReader(Entry):
         return []
 
 
+class UspsReader(Entry):
+    """USPS zip-code digits, 16 x 16 grey values of -1 to 1, with a split of their own."""
+
+    reader: Literal["usps"] = Field(description="The format: `usps`.")
+    train: RelativePath = Field(description="File of the training split.", examples=["zip.train.gz"])
+    test: RelativePath = Field(description="File of the test split.", examples=["zip.test.gz"])
+    classes: Literal[10] = Field(default=10, description="Number of classes.")
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"train": self.train, "test": self.test}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: images have none."""
+        return []
+
+
+class EnronReader(Entry):
+    """Mails of an Enron-Spam archive: how often each has each of the commonest words; ham 0, spam 1."""
+
+    reader: Literal["enron"] = Field(description="The format: `enron`.")
+    file: RelativePath = Field(description="The archive.", examples=["enron1.tar.gz"])
+    words: Count = Field(default=500, description="Words that are counted: the most frequent ones of the train mails.")
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of mails to test on.")
+    seed: Index = Field(default=0, description="Seed of the split.")
+    classes: Literal[2] = Field(default=2, description="Number of classes.")
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: the words, which only the mails tell."""
+        return []
+
+
 class BooleanReader(Entry):
     """Generated: independent features of 0 or 1 with probability 1/2, and a Boolean function of them."""
 
@@ -151,7 +187,7 @@ class Dataset(Entry):
     mirror: Name | None = Field(
         default=None, description="The files' folder in a mirror (`INTERNEURON_MIRROR`).", examples=["mnist"]
     )
-    prepare: IdxReader | DigitsReader | BooleanReader | TitanicReader = Field(
+    prepare: IdxReader | DigitsReader | UspsReader | BooleanReader | TitanicReader | EnronReader = Field(
         discriminator="reader", description="How the files are read, or the data generated."
     )
 
@@ -176,7 +212,7 @@ class Dataset(Entry):
     @property
     def step(self) -> str:
         """The step that reads it: `prepare` images, `tabulate` tables."""
-        return "tabulate" if isinstance(self.prepare, BooleanReader | TitanicReader) else "prepare"
+        return "tabulate" if isinstance(self.prepare, BooleanReader | TitanicReader | EnronReader) else "prepare"
 
     def settings(self, step: str, file: str | None = None) -> dict[str, Any]:
         """What `download` (of one `file`), or the step that reads it, gets."""

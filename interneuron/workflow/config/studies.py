@@ -1,14 +1,17 @@
 """Entries of studies: a path through the chain, and what a paper claims of it."""
 
+from collections.abc import Set
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from interneuron.errors import InputError
-from interneuron.workflow.config.fields import Entry, Name, Text, once
+from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
+from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
+from interneuron.workflow.config.kinds import KINDS, STEPS
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
-from interneuron.workflow.refusals import MISSING, RefusedError, shown
+from interneuron.workflow.refusals import MISSING, RefusedError, listed, shown
 
 Figure = Literal[
     "borders.png",
@@ -75,20 +78,6 @@ class Claim(Entry):
         return self.model_dump(mode="json", include={"id", "metric", "where", "among", "holds_if"})
 
 
-# Steps of a study, each with the steps whose files it reads.
-STEPS = {
-    "activations": (),
-    "ace": (),
-    "cluster": ("activations", "ace"),
-    "lesion": ("activations", "cluster"),
-    "regions": (),
-    "evaluate": (),
-}
-
-# Steps that `evaluate` reads, by kind of study, and what the figures of the kind are.
-EVALUATED = {"neurons": ("activations", "ace", "cluster", "lesion"), "regions": ("regions",)}
-REGION_FIGURES = ("borders.png", "importance.png", "merging.png", "regions.png")
-
 # Keys that are said once and taken over: (step, key, step that it is taken from).
 TAKEN = (
     ("ace", "alphas", "activations"),
@@ -96,6 +85,11 @@ TAKEN = (
     ("evaluate", "active_above", "activations"),
     ("evaluate", "fail_below", "lesion"),
 )
+
+
+def _kind(sections: Set[str]) -> str:
+    """Name of the kind of a study that has these sections."""
+    return next((name for name, kind in KINDS.items() if kind.section in sections), "neurons")
 
 
 class Study(Entry):
@@ -108,14 +102,27 @@ class Study(Entry):
     paper: Text = Field(description="The paper.", examples=["hui2022"])
     section: Text | None = Field(default=None, description="Part of the paper.")
     summary: Text = Field(description="What is asked and done, for the report.")
-    model: Name = Field(description="The network, by the name of its file in `config/models/`.", examples=["vae-mnist"])
+    model: Name | None = Field(
+        default=None, description="The network, by the name of its file in `config/models/`.", examples=["vae-mnist"]
+    )
     judge: Name | None = Field(default=None, description="The classifier that judges images, in `config/models/`.")
+    dataset: Name | None = Field(
+        default=None,
+        description="The dataset, by the name of its file in `config/datasets/`; the model's, if left out.",
+        examples=["usps"],
+    )
+    seeds: Count | None = Field(
+        default=None, description="Seeds in all: 0, 1, ...; a multiple of `block`. Only where no model is trained."
+    )
+    block: Count | None = Field(default=None, description="Seeds of one job. Only where no model is trained.")
     activations: Activations | None = Field(default=None, description="Step `activations`.")
     ace: Ace | None = Field(default=None, description="Step `ace`.")
     cluster: Cluster | None = Field(default=None, description="Step `cluster`.")
     lesion: Lesion | None = Field(default=None, description="Step `lesion`.")
     regions: Regions | None = Field(default=None, description="Step `regions`; it makes the study one of regions.")
-    evaluate: Annotated[Evaluate | EvaluateRegions, Field(discriminator="kind")] | None = Field(
+    graph: Graph | None = Field(default=None, description="Step `graph`.")
+    influence: Influence | None = Field(default=None, description="Step `influence`.")
+    evaluate: Annotated[Evaluate | EvaluateRegions | EvaluateInfluence, Field(discriminator="kind")] | None = Field(
         default=None, description="Step `evaluate`."
     )
     figures: Annotated[list[Figure], AfterValidator(once)] = Field(
@@ -131,7 +138,7 @@ class Study(Entry):
             return data
         data = dict(data)
         if isinstance(evaluate := data.get("evaluate"), dict):
-            kind = "neurons" if data.get("regions") is None else "regions"
+            kind = _kind({key for key, value in data.items() if value is not None})
             if evaluate.get("kind", kind) != kind:
                 raise RefusedError("evaluate.kind", evaluate["kind"], f"{kind!r}, as the study's sections say")
             data["evaluate"] = {**evaluate, "kind": kind}
@@ -143,18 +150,17 @@ class Study(Entry):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
-        for step, needed in STEPS.items():
-            if getattr(self, step) is None:
-                continue
+        self._check_owner()
+        for step in self.steps():
+            needed = KINDS[self.kind].steps() if step == "evaluate" else STEPS[step].needs
             for other in needed:
                 if getattr(self, other) is None:
                     raise RefusedError(other, MISSING, f"a section, since {step} reads it")
-        if self.evaluate is not None:
-            for other in EVALUATED[self.kind]:
-                if getattr(self, other) is None:
-                    raise RefusedError(other, MISSING, "a section, since evaluate reads it")
+        if self.influence is not None and "features" not in self.steps():
+            for key, function in self.influence.needs_features():
+                raise RefusedError(f"influence.{key}", function, "a function of the data, since there are no features")
         for index, figure in enumerate(self.figures):
-            if (figure in REGION_FIGURES) != (self.kind == "regions"):
+            if figure not in KINDS[self.kind].figures:
                 raise RefusedError(f"figures.{index}", figure, f"a figure of a study of {self.kind}")
         if self.lesion is not None and self.judge is None:
             raise RefusedError("judge", MISSING, "a model, since it judges the images of lesion")
@@ -175,6 +181,19 @@ class Study(Entry):
                 raise RefusedError(f"claims.{index}.id", name, "a name that no other claim of the study has")
         return self
 
+    def _check_owner(self) -> None:
+        """Seeds come from the model that is trained, or from the study itself."""
+        if self.model is None and KINDS[self.kind].architectures:
+            takes = f"a model of architecture {listed(KINDS[self.kind].architectures, ' or ')}"
+            raise RefusedError("model", MISSING, takes)
+        for key in ("dataset", "seeds", "block"):
+            if self.model is None and getattr(self, key) is None:
+                raise RefusedError(key, MISSING, "a value, since the study has no model")
+        if (self.seeds is None) != (self.block is None):
+            raise RefusedError("block" if self.block is None else "seeds", MISSING, "a value beside the other of them")
+        if self.seeds is not None and self.block is not None and self.seeds % self.block:
+            raise RefusedError("seeds", self.seeds, f"a multiple of block, which is {self.block}")
+
     def _check_draws(self) -> None:
         if self.cluster is None or self.activations is None:
             return
@@ -187,8 +206,12 @@ class Study(Entry):
 
     @property
     def kind(self) -> str:
-        """What it is about: `neurons` or `regions`."""
-        return "neurons" if self.regions is None else "regions"
+        """What it is about, by the name of its kind (`KINDS`)."""
+        return _kind({step for step in STEPS if getattr(self, step) is not None})
+
+    def models(self) -> list[str]:
+        """Names of its models, the one that is studied first."""
+        return [name for name in (self.model, self.judge) if name is not None]
 
     def steps(self) -> list[str]:
         """The steps that it uses."""

@@ -1,0 +1,84 @@
+"""Steps of studies, and the kinds of study: what each makes, and what it is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a study: the files that it makes, and the steps that it cannot do without."""
+
+    files: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+
+# In the order of the chain.
+STEPS = {
+    "activations": Step(("activations.safetensors",)),
+    "ace": Step(("ace.safetensors",)),
+    "cluster": Step(("clusters.parquet", "sweep.parquet"), ("activations", "ace")),
+    "lesion": Step(("lesions.parquet", "null.parquet", "lesioned.safetensors"), ("activations", "cluster")),
+    "regions": Step(("regions.parquet", "maps.safetensors", "merging.parquet")),
+    "graph": Step(("graph.npz",)),
+    "influence": Step(("influence.parquet",), ("graph",)),
+    "evaluate": Step(("metrics.parquet",)),
+}
+
+# Where a file lies below results/studies/{study}/{block}/, by its name without suffix.
+FILES = {file.partition(".")[0]: file for step in STEPS.values() for file in step.files}
+MAKER = {file.partition(".")[0]: name for name, step in STEPS.items() for file in step.files}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of study.
+
+    section: the step whose section makes a study one of this kind. reads: what its metrics are made from: names of
+    `FILES`, and `data`, `training`, `judge` (the judge's training). figures: what each picture is made from, beside
+    the training of the study's model, if it has one. architectures: of the models that it takes; none: it has no model.
+    """
+
+    section: str
+    reads: tuple[str, ...]
+    figures: Mapping[str, tuple[str, ...]]
+    architectures: tuple[str, ...] = ()
+
+    def steps(self) -> tuple[str, ...]:
+        """The steps that make what its metrics are made from."""
+        return tuple(dict.fromkeys(MAKER[name] for name in self.reads if name in MAKER))
+
+
+KINDS = {
+    "neurons": Kind(
+        section="activations",
+        reads=("data", "judge", "training", "activations", "ace", "clusters", "sweep", "lesions", "null"),
+        figures={
+            "classes.png": ("ace",),
+            "clusters.png": ("sweep",),
+            "effects.png": ("ace",),
+            "kl.png": (),
+            "layers.png": ("clusters",),
+            "lesions.png": ("lesions", "lesioned"),
+            "null.png": ("lesions", "null"),
+            "preference.png": ("sweep",),
+            "published.png": ("ace",),
+            "sizes.png": ("lesions",),
+            "traversal.gif": ("ace",),
+            "traversal.png": ("ace",),
+        },
+        architectures=("conditional-vae",),
+    ),
+    "regions": Kind(
+        section="regions",
+        reads=("training", "regions", "maps", "merging"),
+        figures={
+            "borders.png": ("regions", "maps"),
+            "importance.png": ("regions", "maps", "metrics"),
+            "merging.png": ("merging", "metrics"),
+            "regions.png": ("metrics",),
+        },
+        architectures=("mlp",),
+    ),
+    # Last: studies of the kinds above may have these steps too.
+    "influence": Kind(section="influence", reads=("influence",), figures={}),
+}
