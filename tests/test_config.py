@@ -415,7 +415,8 @@ STUDY, VAE, DIGITS, TOP = (
             DIGITS,
             "prepare.reader",
             "digit",
-            "prepare.reader is 'digit', but takes 'idx', 'digits', 'boolean' or 'titanic' (did you mean digits?)",
+            "prepare.reader is 'digit', but takes 'idx', 'digits', 'usps', 'boolean', 'titanic' or 'enron' "
+            "(did you mean digits?)",
         ),
         (DIGITS, "files.0.sha256", "12", "files.0.sha256 is '12', but takes 64 hexadecimal digits (0-9, a-f)"),
         (
