@@ -1,10 +1,9 @@
 """Adversarial images of half of the samples of every seed, against the network of the same seed."""
 
-from interneuron.workflow.nodes import Nodes
-
 from interneuron.errors import InputError
 from interneuron.registry import Registry
 from interneuron.seeds import generator
+from interneuron.workflow.nodes import Nodes
 from interneuron.workflow.script import Progress, log, step
 
 
@@ -17,15 +16,10 @@ def fast_gradient_sign(network, x, y, arguments):
 def carlini_wagner(network, x, y, arguments):
     from interneuron import attacks
 
-    return attacks.carlini_wagner(
-        network,
-        x,
-        y,
-        **{name: value for name, value in arguments.items() if name != "method"},
-    )
+    return attacks.carlini_wagner(network, x, y, **arguments)
 
 
-METHODS = Registry("attack", {"fast-gradient-sign": fast_gradient_sign, "carlini-wagner": carlini_wagner})
+METHODS = Registry("attack", {"fast_gradient_sign": fast_gradient_sign, "carlini_wagner": carlini_wagner})
 
 
 def main(job):
@@ -39,7 +33,7 @@ def main(job):
     settings, scale = job.params.settings, metadata(job.input.data)["scale"]
     data, nodes = load_tensors(job.input.data, ["x", "y"]), Nodes(job.input.data)
     weights, about = load_tensors(job.input.weights), metadata(job.input.weights)
-    method = settings["method"]
+    (method,) = (name for name in ("fast_gradient_sign", "carlini_wagner") if settings[name] is not None)
     out, progress = {}, Progress("attack", "seeds")
     for done, seed in enumerate(about["seeds"]):
         progress(done, len(about["seeds"]))
@@ -56,7 +50,7 @@ def main(job):
                 f"seed {seed}: {settings['attacked']} attacks asked of {len(order)} images classified right"
             )
         chosen = np.sort(order[: settings["attacked"]])
-        found = METHODS[method["method"]](network, x[chosen], y[chosen], method)
+        found = METHODS[method](network, x[chosen], y[chosen], settings[method])
         attacked = np.zeros(len(rows), np.uint8)
         attacked[chosen] = 1
         tensors = {"sample_id": rows, "attacked": attacked, "x": found.x[:, 0]}

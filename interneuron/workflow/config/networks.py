@@ -6,21 +6,19 @@ from pydantic import Field, model_validator
 
 from interneuron.workflow.config.fields import Count, Entry, NotNegative, Positive, Share, Text
 from interneuron.workflow.config.graphs import Reading, Samples
-from interneuron.workflow.refusals import RefusedError
+from interneuron.workflow.refusals import MISSING, RefusedError
 
 
 class FastGradientSign(Entry):
     """One step along the sign of the loss's gradient."""
 
-    method: Literal["fast-gradient-sign"] = Field(description="The attack: `fast-gradient-sign`.")
     epsilon: Positive = Field(description="By how much every pixel moves, of images in [0, 1].", examples=[0.2])
     batch: Count = Field(default=256, description="Images attacked at once.")
 
 
 class CarliniWagner(Entry):
-    """The nearest image that is misclassified, by Adam from each image, with a search for the loss's weight."""
+    """The nearest image (L2) that is misclassified, by Adam from each image, with a search for the loss's weight."""
 
-    method: Literal["carlini-wagner"] = Field(description="The attack: `carlini-wagner`, untargeted, L2.")
     confidence: NotNegative = Field(default=0.0, description="By how much another logit has to be ahead.")
     learning_rate: Positive = Field(default=0.01, description="Adam's step size.")
     iterations: Count = Field(default=1000, description="Steps for each weight of the loss.")
@@ -37,12 +35,14 @@ class Attack(Entry):
         description="How many of them are attacked, drawn among those that the network classifies right.",
         examples=[1000],
     )
-    method: Annotated[FastGradientSign | CarliniWagner, Field(discriminator="method")] = Field(
-        description="The attack, and its settings."
-    )
+    fast_gradient_sign: FastGradientSign | None = Field(default=None, description="Settings of this attack.")
+    carlini_wagner: CarliniWagner | None = Field(default=None, description="Or of this one.")
 
     @model_validator(mode="after")
-    def _some_are_left(self) -> "Attack":
+    def _one_attack(self) -> "Attack":
+        if (self.fast_gradient_sign is None) == (self.carlini_wagner is None):
+            got = MISSING if self.carlini_wagner is None else "a section too"
+            raise RefusedError("carlini_wagner", got, "a section where fast_gradient_sign has none, and only there")
         if self.samples.count is not None and self.attacked >= self.samples.count:
             raise RefusedError("attacked", self.attacked, f"less than samples.count, which is {self.samples.count}")
         return self
