@@ -184,6 +184,45 @@ def influence(job):
     log.info(f"{len(agreement)} influences compared with the main reading")
 
 
+def boundaries(job):
+    """Metrics of a study of decision boundaries: what the samples of highest influence, margin, ... are."""
+    import pandas as pd
+
+    from interneuron import boundary_metrics, io, margin_metrics
+    from interneuron.workflow.nodes import Nodes
+
+    settings = job.params.settings
+    table, nodes = io.load_table(job.input.influence), Nodes(job.input.data, job.input.features)
+    parts = []
+    for seed, own in table.groupby("seed", sort=True):
+        y = nodes.y(nodes.tensor("sample_id", seed), seed)
+        scores = (nodes.tensor(name, seed) for name in ("predicted", "scores"))
+        parts.append(boundary_metrics.boundaries(own, y, *scores, settings["top"]).assign(seed=seed))
+    boundary = pd.concat(parts)
+    agreement = margin_metrics.agreement(table, settings["main"], settings["top"])
+    io.save_table(job.output[0], margin_metrics.assemble([("boundary", boundary), ("influence", agreement)]))
+    log.info(f"{boundary['wrong'].median():.2%} of the samples are misclassified, in the median of the seeds")
+
+
+def attacks(job):
+    """Metrics of a study of attacked samples: how far every reading sets them apart, and the attack itself."""
+    import pandas as pd
+
+    from interneuron import boundary_metrics, io, margin_metrics
+
+    settings, table = job.params.settings, io.load_table(job.input.influence)
+    parts, rows = [], []
+    for seed, own in table.groupby("seed", sort=True):
+        names = [f"seed{seed}.{name}" for name in ("attacked", "success", "distortion")]
+        rows.append({"seed": seed, **boundary_metrics.attacks(*io.load_tensors(job.input.attacks, names).values())})
+        (attacked,) = io.load_tensors(job.input.features, names[:1]).values()
+        parts.append(boundary_metrics.separations(own, attacked, settings["bins"]).assign(seed=seed))
+    agreement = margin_metrics.agreement(table, settings["main"], settings["top"])
+    levels = [("attack", pd.DataFrame(rows)), ("separation", pd.concat(parts)), ("influence", agreement)]
+    io.save_table(job.output[0], margin_metrics.assemble(levels))
+    log.info(f"{min(row['success'] for row in rows):.1%} or more of every seed's attacks were successful")
+
+
 def active(job):
     """Metrics of a study of active learning: accuracies, and how far each way of choosing is ahead of others."""
     from interneuron import comparisons, io
@@ -225,7 +264,15 @@ def saliency(job):
 
 KINDS = Registry(
     "kind of study",
-    {"neurons": neurons, "regions": regions, "influence": influence, "active": active, "saliency": saliency},
+    {
+        "neurons": neurons,
+        "regions": regions,
+        "influence": influence,
+        "boundaries": boundaries,
+        "attacks": attacks,
+        "active": active,
+        "saliency": saliency,
+    },
 )
 
 

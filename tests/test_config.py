@@ -191,7 +191,7 @@ def test_settings_are_plain_json_of_their_own_section(folder: Folder) -> None:
     assert train["arguments"] == {"latents": 4, "hidden": [16, 8]}
     assert train["loss_arguments"] == {"beta": 10.0, "reconstruction_weight": 10.0, "class_weight": 1.0}
     assert not {"title", "dataset", "seeds", "block"} & set(train)
-    download = project.datasets["digits"].settings("download", "digits.csv.gz")
+    download = project.datasets["digits"].download("digits.csv.gz")
     assert download == {
         "files": [{"path": "digits.csv.gz", "sha256": "0" * 64, "urls": ["package:sklearn/digits.csv.gz"]}],
         "mirror": "digits",
@@ -415,7 +415,8 @@ STUDY, VAE, DIGITS, TOP = (
             DIGITS,
             "prepare.reader",
             "digit",
-            "prepare.reader is 'digit', but takes 'idx', 'digits', 'boolean' or 'titanic' (did you mean digits?)",
+            "prepare.reader is 'digit', but takes 'idx', 'digits', 'usps', 'boolean', 'titanic' or 'enron' "
+            "(did you mean digits?)",
         ),
         (DIGITS, "files.0.sha256", "12", "files.0.sha256 is '12', but takes 64 hexadecimal digits (0-9, a-f)"),
         (

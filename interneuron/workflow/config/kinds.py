@@ -19,6 +19,8 @@ STEPS = {
     "cluster": Step(("clusters.parquet", "sweep.parquet"), ("activations", "ace")),
     "lesion": Step(("lesions.parquet", "null.parquet", "lesioned.safetensors"), ("activations", "cluster")),
     "regions": Step(("regions.parquet", "maps.safetensors", "merging.parquet")),
+    "attack": Step(("attacks.safetensors",)),
+    "features": Step(("features.safetensors",)),
     "graph": Step(("graph.npz",)),
     "influence": Step(("influence.parquet",), ("graph",)),
     "embed": Step(("embedding.safetensors",)),
@@ -93,5 +95,20 @@ KINDS = {
         samples=True,
     ),
     # Last: studies of the kinds above may have these steps too.
+    "attacks": Kind(
+        section="attack",
+        reads=("attacks", "features", "influence"),
+        figures={"attacks.png": ("data", "attacks"), "histograms.png": ("features", "influence")},
+        architectures=("strided",),
+    ),
+    "boundaries": Kind(
+        section="features",
+        reads=("data", "features", "influence"),
+        figures={
+            "gallery.png": ("data", "features", "influence"),
+            "inspection.png": ("data", "features", "influence"),
+        },
+        architectures=("strided", "photo-network"),
+    ),
     "influence": Kind(section="influence", reads=("influence",), figures={}),
 }

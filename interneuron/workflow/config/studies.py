@@ -10,17 +10,22 @@ from interneuron.workflow.config.active import Active, Embed, EvaluateActive
 from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
 from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
 from interneuron.workflow.config.kinds import KINDS, STEPS
+from interneuron.workflow.config.networks import Attack, EvaluateAttacks, EvaluateBoundaries, Features
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
 from interneuron.workflow.config.saliency import EvaluateSaliency, Saliency
 from interneuron.workflow.refusals import MISSING, RefusedError, listed, shown
 
 Figure = Literal[
+    "attacks.png",
     "borders.png",
     "classes.png",
     "clusters.png",
     "effects.png",
+    "gallery.png",
+    "histograms.png",
     "importance.png",
+    "inspection.png",
     "judged.png",
     "kl.png",
     "labels.png",
@@ -126,6 +131,10 @@ class Study(Entry):
     cluster: Cluster | None = Field(default=None, description="Step `cluster`.")
     lesion: Lesion | None = Field(default=None, description="Step `lesion`.")
     regions: Regions | None = Field(default=None, description="Step `regions`; it makes the study one of regions.")
+    attack: Attack | None = Field(default=None, description="Step `attack`; it makes the study one of attacks.")
+    features: Features | None = Field(
+        default=None, description="Step `features`, of the study's model on the study's dataset."
+    )
     graph: Graph | None = Field(default=None, description="Step `graph`.")
     influence: Influence | None = Field(default=None, description="Step `influence`.")
     embed: Embed | None = Field(default=None, description="Step `embed`.")
@@ -133,7 +142,13 @@ class Study(Entry):
     saliency: Saliency | None = Field(default=None, description="Step `saliency`; it makes the study one of saliency.")
     evaluate: (
         Annotated[
-            Evaluate | EvaluateRegions | EvaluateInfluence | EvaluateActive | EvaluateSaliency,
+            Evaluate
+            | EvaluateRegions
+            | EvaluateAttacks
+            | EvaluateBoundaries
+            | EvaluateInfluence
+            | EvaluateActive
+            | EvaluateSaliency,
             Field(discriminator="kind"),
         ]
         | None
@@ -172,6 +187,8 @@ class Study(Entry):
         if self.influence is not None and "features" not in self.steps():
             for key, function in self.influence.needs_features():
                 raise RefusedError(f"influence.{key}", function, "a function of the data, since there are no features")
+        if self.features is not None and self.model is None:
+            raise RefusedError("model", MISSING, "a network, since features are of one")
         for index, figure in enumerate(self.figures):
             if figure not in KINDS[self.kind].figures:
                 raise RefusedError(f"figures.{index}", figure, f"a figure of a study of {self.kind}")
