@@ -16,6 +16,7 @@ import pandas as pd
 
 from interneuron import io
 from interneuron.seeds import generator, parse_block
+from interneuron.workflow.config.studies import REGION_FIGURES
 from interneuron.workflow.plan import FIGURE_FILES
 
 
@@ -455,3 +456,7 @@ def claims_table(study: str = "tiny") -> pd.DataFrame:
     columns = ["study", "claim", "group", "source", "states", "reported", "holds_if", "measured", "low", "high"]
     columns += ["interval", "n", "share", "verdict", "note", "seeds", "code"]
     return pd.DataFrame([common | row | {"code": "0123abcd"} for row in rows])[columns]
+
+
+# Figures that can be drawn from these files: those of studies of neurons.
+FIGURES = sorted(set(script("figures").FIGURES._things) - set(REGION_FIGURES))

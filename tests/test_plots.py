@@ -12,14 +12,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from PIL import Image
-from synthetic import Sizes, draw, script, write
+from synthetic import FIGURES, Sizes, draw, write
 
 from interneuron import io, plots
 from interneuron.errors import InputError
-from interneuron.workflow.config.studies import REGION_FIGURES
 
 ROOT = Path(__file__).resolve().parent.parent
-FIGURES = sorted(set(script("figures").FIGURES._things) - set(REGION_FIGURES))
 ALPHAS = [-1.0, 0.0, 1.0]
 
 
