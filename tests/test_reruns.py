@@ -134,7 +134,7 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         set(),
     ),
     "add an architecture": (
-        edits(("interneuron/nets.py", '"judge": Judge}', '"judge": Judge, "other": ConditionalVAE}')),
+        edits(("interneuron/nets.py", '"judge": Judge', '"judge": Judge, "other": ConditionalVAE')),
         set(),
     ),
     "change an architecture": (
