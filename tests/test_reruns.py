@@ -25,12 +25,18 @@ BELOW = {  # a rule, and all that read what it makes, directly or through others
     "lesion": {"lesion", "evaluate", "figures", "claims", "report"},
     "cluster": {"cluster", "lesion", "evaluate", "figures", "claims", "report"},
     "ace": {"ace", "cluster", "lesion", "evaluate", "figures", "claims", "report"},
+    "saliency": {"saliency", "evaluate", "figures", "claims", "report"},
+    "active": {"active", "evaluate", "figures", "claims", "report"},
 }
+BELOW["embed"] = BELOW["active"] | {"embed"}
+BELOW["link"] = BELOW["embed"] | {"link"}
 BELOW["activations"] = BELOW["cluster"] | {"activations"}
 BELOW["train"] = BELOW["activations"] | {"ace", "train"}
 BELOW["prepare"] = BELOW["train"] | {"prepare"}
 BELOW["download"] = BELOW["prepare"] | {"download"}
-EVERYTHING = BELOW["download"] | {"tabulate", "fit", "regions"}
+# Other rules that read the digits.
+DIGITS = {"saliency", "graph", "influence", "classifier", "features", "attack"}
+EVERYTHING = BELOW["download"] | BELOW["link"] | DIGITS | {"tabulate", "fit", "regions"}
 
 
 def planned(workspace: Workspace, *arguments: str) -> dict[str, int]:
@@ -141,7 +147,23 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         edits(
             ("interneuron/nets.py", "self.features = nn.Sequential(layers)", "self.features = nn.Sequential(*[layers])")
         ),
-        BELOW["lesion"] | {"train"},
+        BELOW["lesion"] | BELOW["saliency"] | {"train"},
+    ),
+    "change the network of a graph's nodes": (
+        edits(("interneuron/graph_networks.py", "        if self.dropout == 0:", "        if self.dropout <= 0:")),
+        BELOW["active"],
+    ),
+    "change the autoencoder of a graph": (
+        edits(("config/studies/margin-active-test.yaml", "latents: 2", "latents: 3")),
+        BELOW["embed"],
+    ),
+    "change the split of a graph": (
+        edits(("config/datasets/karate.yaml", "split_seed: 0", "split_seed: 1")),
+        BELOW["link"],
+    ),
+    "change a measure of saliency": (
+        edits(("interneuron/saliency.py", "    if c[-1] == 0:\n", "    if not c[-1]:\n")),
+        BELOW["saliency"],
     ),
     "change the script of one rule": (
         edits(("scripts/lesion.py", "def main(job):\n", "def main(job):\n    print()\n")),
@@ -153,7 +175,7 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "add a block of seeds": (edits(("config/models/vae-test.yaml", "seeds: 4", "seeds: 6")), BELOW["train"]),
     "other bytes upstream": (
         edits(("config/datasets/digits.yaml", "sha256: 09f66e", "sha256: 19f66e")),
-        BELOW["download"],
+        BELOW["download"] | DIGITS,
     ),
     "delete a middle result": (lambda folder: folder.path(f"{STUDY}/clusters.parquet").unlink(), BELOW["cluster"]),
     "delete a figure": (
@@ -325,6 +347,10 @@ MADE = {  # a file of each rule
     "train": "results/models/vae-test/000-001/weights.safetensors",
     "fit": "results/models/mlp-test/000-001/weights.safetensors",
     "regions": "results/studies/relu-test/000-001/regions.parquet",
+    "link": "data/prepared/karate.safetensors",
+    "embed": "results/studies/margin-active-test/000-001/embedding.safetensors",
+    "active": "results/studies/margin-active-test/000-001/active.parquet",
+    "saliency": "results/studies/margin-saliency-test/000-001/saliency.parquet",
     "activations": f"{STUDY}/activations.safetensors",
     "ace": f"{STUDY}/ace.safetensors",
     "cluster": f"{STUDY}/clusters.parquet",
