@@ -21,6 +21,8 @@ STEPS = {
     "regions": Step(("regions.parquet", "maps.safetensors", "merging.parquet")),
     "graph": Step(("graph.npz",)),
     "influence": Step(("influence.parquet",), ("graph",)),
+    "choose": Step(("chosen.parquet",), ("influence",)),
+    "audit": Step(("audited.parquet",), ("influence",)),
     "evaluate": Step(("metrics.parquet",)),
 }
 
@@ -79,6 +81,16 @@ KINDS = {
         },
         architectures=("mlp",),
     ),
+    "prototypes": Kind(
+        section="choose",
+        reads=("data", "graph", "influence", "chosen"),
+        figures={
+            "criticisms.png": ("data", "chosen"),
+            "errors.png": ("metrics",),
+            "prototypes.png": ("data", "chosen"),
+        },
+    ),
+    "labels": Kind(section="audit", reads=("influence", "audited"), figures={"recall.png": ("metrics",)}),
     # Last: studies of the kinds above may have these steps too.
     "influence": Kind(section="influence", reads=("influence",), figures={}),
 }

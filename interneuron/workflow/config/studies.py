@@ -9,6 +9,7 @@ from interneuron.errors import InputError
 from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
 from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
 from interneuron.workflow.config.kinds import KINDS, STEPS
+from interneuron.workflow.config.margin import Audit, Choose, EvaluateLabels, EvaluatePrototypes
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
 from interneuron.workflow.refusals import MISSING, RefusedError, listed, shown
@@ -17,7 +18,9 @@ Figure = Literal[
     "borders.png",
     "classes.png",
     "clusters.png",
+    "criticisms.png",
     "effects.png",
+    "errors.png",
     "importance.png",
     "kl.png",
     "layers.png",
@@ -25,11 +28,19 @@ Figure = Literal[
     "merging.png",
     "null.png",
     "preference.png",
+    "prototypes.png",
     "published.png",
+    "recall.png",
     "regions.png",
     "sizes.png",
     "traversal.gif",
     "traversal.png",
+]
+
+
+# The section `evaluate` of each kind of study.
+Evaluations = Annotated[
+    Evaluate | EvaluateRegions | EvaluatePrototypes | EvaluateLabels | EvaluateInfluence, Field(discriminator="kind")
 ]
 
 
@@ -84,6 +95,8 @@ TAKEN = (
     ("ace", "digits", "activations"),
     ("evaluate", "active_above", "activations"),
     ("evaluate", "fail_below", "lesion"),
+    ("audit", "flip", "influence"),
+    ("evaluate", "counts", "choose"),
 )
 
 
@@ -122,9 +135,11 @@ class Study(Entry):
     regions: Regions | None = Field(default=None, description="Step `regions`; it makes the study one of regions.")
     graph: Graph | None = Field(default=None, description="Step `graph`.")
     influence: Influence | None = Field(default=None, description="Step `influence`.")
-    evaluate: Annotated[Evaluate | EvaluateRegions | EvaluateInfluence, Field(discriminator="kind")] | None = Field(
-        default=None, description="Step `evaluate`."
+    choose: Choose | None = Field(
+        default=None, description="Step `choose`; it makes the study one of prototypes and criticisms."
     )
+    audit: Audit | None = Field(default=None, description="Step `audit`; it makes the study one of wrong labels.")
+    evaluate: Evaluations | None = Field(default=None, description="Step `evaluate`.")
     figures: Annotated[list[Figure], AfterValidator(once)] = Field(
         default_factory=list, description="Pictures, in the report's order.", examples=[["kl.png", "traversal.gif"]]
     )
