@@ -23,6 +23,8 @@ STEPS = {
     "features": Step(("features.safetensors",)),
     "graph": Step(("graph.npz",)),
     "influence": Step(("influence.parquet",), ("graph",)),
+    "choose": Step(("chosen.parquet",), ("influence",)),
+    "audit": Step(("audited.parquet",), ("influence",)),
     "evaluate": Step(("metrics.parquet",)),
 }
 
@@ -81,13 +83,23 @@ KINDS = {
         },
         architectures=("mlp",),
     ),
-    # Last: studies of the kinds above may have these steps too.
+    "prototypes": Kind(
+        section="choose",
+        reads=("data", "graph", "influence", "chosen"),
+        figures={
+            "criticisms.png": ("data", "chosen"),
+            "errors.png": ("metrics",),
+            "prototypes.png": ("data", "chosen"),
+        },
+    ),
+    "labels": Kind(section="audit", reads=("influence", "audited"), figures={"recall.png": ("metrics",)}),
     "attacks": Kind(
         section="attack",
         reads=("attacks", "features", "influence"),
         figures={"attacks.png": ("data", "attacks"), "histograms.png": ("features", "influence")},
         architectures=("strided",),
     ),
+    # Last: studies of the kinds above may have these steps too.
     "boundaries": Kind(
         section="features",
         reads=("data", "features", "influence"),

@@ -9,6 +9,7 @@ from interneuron.errors import InputError
 from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
 from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
 from interneuron.workflow.config.kinds import KINDS, STEPS
+from interneuron.workflow.config.margin import Audit, Choose, EvaluateLabels, EvaluatePrototypes
 from interneuron.workflow.config.networks import Attack, EvaluateAttacks, EvaluateBoundaries, Features
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
@@ -19,7 +20,9 @@ Figure = Literal[
     "borders.png",
     "classes.png",
     "clusters.png",
+    "criticisms.png",
     "effects.png",
+    "errors.png",
     "gallery.png",
     "histograms.png",
     "importance.png",
@@ -30,11 +33,26 @@ Figure = Literal[
     "merging.png",
     "null.png",
     "preference.png",
+    "prototypes.png",
     "published.png",
+    "recall.png",
     "regions.png",
     "sizes.png",
     "traversal.gif",
     "traversal.png",
+]
+
+
+# The section `evaluate` of each kind of study.
+Evaluations = Annotated[
+    Evaluate
+    | EvaluateRegions
+    | EvaluatePrototypes
+    | EvaluateLabels
+    | EvaluateAttacks
+    | EvaluateBoundaries
+    | EvaluateInfluence,
+    Field(discriminator="kind"),
 ]
 
 
@@ -89,6 +107,8 @@ TAKEN = (
     ("ace", "digits", "activations"),
     ("evaluate", "active_above", "activations"),
     ("evaluate", "fail_below", "lesion"),
+    ("audit", "flip", "influence"),
+    ("evaluate", "counts", "choose"),
 )
 
 
@@ -131,13 +151,11 @@ class Study(Entry):
     )
     graph: Graph | None = Field(default=None, description="Step `graph`.")
     influence: Influence | None = Field(default=None, description="Step `influence`.")
-    evaluate: (
-        Annotated[
-            Evaluate | EvaluateRegions | EvaluateAttacks | EvaluateBoundaries | EvaluateInfluence,
-            Field(discriminator="kind"),
-        ]
-        | None
-    ) = Field(default=None, description="Step `evaluate`.")
+    choose: Choose | None = Field(
+        default=None, description="Step `choose`; it makes the study one of prototypes and criticisms."
+    )
+    audit: Audit | None = Field(default=None, description="Step `audit`; it makes the study one of wrong labels.")
+    evaluate: Evaluations | None = Field(default=None, description="Step `evaluate`.")
     figures: Annotated[list[Figure], AfterValidator(once)] = Field(
         default_factory=list, description="Pictures, in the report's order.", examples=[["kl.png", "traversal.gif"]]
     )
