@@ -3,6 +3,7 @@
 Label-error scores are numbers a sample, high where its label is likely wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +108,44 @@ def nearest_neighbour_error(
     step = max(1, _BLOCK // len(a))
     nearest = [np.argmin(half - b[start : start + step] @ a.T, axis=1) for start in range(0, len(b), step)]
     return float(np.mean(known[np.concatenate(nearest)] != wanted))
+
+
+def nearest_neighbour_errors(
+    near: npt.NDArray[np.floating],
+    labels: npt.ArrayLike,
+    test_labels: npt.ArrayLike,
+    chosen: npt.ArrayLike,
+    counts: Sequence[int],
+) -> Float64:
+    """`nearest_neighbour_error` with the first `counts` of some samples for training, one error a count: float64.
+
+    near [m, n]: distances of m test samples from n samples, or anything in their order; labels [n], test_labels [m];
+    chosen: samples in the order of their choice. Raises InputError for counts that are not rising, or above the choice.
+    """
+    picked = np.asarray(chosen)
+    if list(counts) != sorted(set(counts)) or not 1 <= counts[0] <= counts[-1] <= len(picked):
+        raise InputError(f"counts are {list(counts)} of {len(picked)} samples; they rise, from 1 to what there is")
+    known, wanted = np.asarray(labels)[picked], np.asarray(test_labels)
+    own = near[:, picked]
+    best, place = np.full(len(own), np.inf), np.zeros(len(own), np.int64)
+    errors = []
+    for start, stop in zip([0, *counts[:-1]], counts, strict=True):
+        at = start + own[:, start:stop].argmin(axis=1)
+        found = own[np.arange(len(own)), at]
+        place = np.where(found < best, at, place)
+        best = np.minimum(found, best)
+        errors.append(np.mean(known[place] != wanted))
+    return np.array(errors)
+
+
+def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """|a - b|^2 / 2 of every a [m, d] and b [n, d], less |a|^2 / 2, which orders each row: float32 [m, n]."""
+    x, y = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    mean = y.mean(axis=0)
+    x, y = x - mean, y - mean
+    near: npt.NDArray[np.float32] = x @ y.T
+    np.subtract(0.5 * np.einsum("ij,ij->i", y, y), near, out=near)
+    return near
 
 
 # wrong labels

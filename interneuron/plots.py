@@ -565,6 +565,108 @@ def layers(clusters: pd.DataFrame, seed: int | None = None) -> Figure:
 
 
 @_styled
+def gallery(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+    """Rows of samples' images with a line of text below each.
+
+    Each row is a mapping with `title`, `images` ([samples, height, width], grey, or [samples, height, width, 3], in
+    [0, 1]), `texts` (of the images) and `marked` (images with a red frame). Raises InputError if they do not fit.
+    """
+    if not rows:
+        return _nothing(title, "There is no sample to show.")
+    most = max(len(row["images"]) for row in rows)
+    tile, head, text, top = min(WIDTH / most, 1.05), 0.3, 0.24, 0.4
+    height = top + len(rows) * (head + tile + text)
+    figure = _Figure(figsize=(WIDTH, height), dpi=DPI)
+    figure.text(0.1 / WIDTH, 1 - 0.2 / height, title, fontsize=11, va="center")
+    for number, row in enumerate(rows):
+        images = np.asarray(row["images"], float)
+        if images.ndim not in (3, 4) or not len(images) == len(row["texts"]) == len(row["marked"]):
+            raise InputError(
+                f"gallery: images of shape {images.shape} with {len(row['texts'])} texts and {len(row['marked'])} marks"
+            )
+        ceiling = height - top - number * (head + tile + text)
+        figure.text(0.1 / WIDTH, (ceiling - 0.18) / height, row["title"], fontsize=9.5, va="center")
+        for at, (image, below, marked) in enumerate(zip(images, row["texts"], row["marked"], strict=True)):
+            axes = _place(figure, at * tile + 0.03, ceiling - head - tile + 0.06, tile - 0.06, tile - 0.06)
+            axes.imshow(np.clip(image, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(visible=True, color="#b3200e" if marked else "#b9b9b9", linewidth=1.6 if marked else 0.8)
+            axes.set_xlabel(below, fontsize=7, labelpad=2)
+    return figure
+
+
+@_styled
+def inspection(curves: Mapping[str, np.ndarray], wrong: float, title: str = "") -> Figure:
+    """Share of all errors found against the share of samples inspected, by order of inspection.
+
+    `curves` are by name the shares found, [seeds, steps] at equal steps from 0 to 1; `wrong`: share of the samples that
+    is misclassified. The thick line is the median of the seeds, the band goes from the least to the greatest.
+    """
+    if not curves:
+        return _nothing(title, "There is no order of inspection to show.")
+    figure, (axes,), foot = _panels(1, 3.4, title)
+    lines = []
+    for (name, values), colour, dash in zip(
+        curves.items(), (BLUE, ORANGE, GREEN, PURPLE, GREY), ("-", "--", "-.", ":", "-"), strict=False
+    ):
+        found = np.asarray(values, float)
+        x = np.linspace(0, 1, found.shape[1])
+        axes.fill_between(x, found.min(0), found.max(0), color=colour, alpha=0.12, linewidth=0)
+        lines += axes.plot(x, np.median(found, 0), color=colour, linestyle=dash, linewidth=1.8, label=name)
+    axes.axvline(wrong, color=DARK, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="share of the samples inspected (dotted: as many as are misclassified)", ylabel="errors found")
+    axes.set_xscale("symlog", linthresh=0.01)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_locator(FixedLocator([0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.3g}" if share < 0.01 else f"{share:.0%}"))
+    axes.grid(color="#e4e4e4", linewidth=0.6)
+    foot.legend(handles=lines, loc="center", ncols=len(lines))
+    return figure
+
+
+@_styled
+def histograms(panels: Sequence[Mapping[str, Any]], names: tuple[str, str], title: str = "") -> Figure:
+    """Two distributions in every panel, as histograms of 40 bins that both share, and how far they are apart.
+
+    Each panel is a mapping with `title`, `label` (of the axis), `values` (two arrays), and `text`.
+    """
+    if not panels:
+        return _nothing(title, "There is no distribution to show.")
+    figure, grid, foot = _panels(len(panels), 2.3, title)
+    for axes, panel in zip(grid, panels, strict=True):
+        values = [np.asarray(part, float) for part in panel["values"]]
+        both = np.concatenate(values)
+        # A few far values would leave the rest a bar or two: they are in the last bins.
+        low, high = np.quantile(both, [0.002, 0.998])
+        edges = np.linspace(low, high if high > low else low + 1, 41)
+        for part, colour, hatch in zip(values, (BLUE, ORANGE), ("", "////"), strict=True):
+            weights = np.full(len(part), 1 / max(len(part), 1))
+            axes.hist(
+                np.clip(part, edges[0], edges[-1]),
+                edges.tolist(),
+                weights=weights,
+                color=colour,
+                alpha=0.5,
+                hatch=hatch,
+                edgecolor=colour,
+                linewidth=0.4,
+            )
+        axes.set_title(panel["title"], loc="left")
+        axes.set(xlabel=panel["label"], ylabel="share")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        axes.text(0.98, 0.95, panel["text"], transform=axes.transAxes, ha="right", va="top", fontsize=8)
+    marks = [
+        Patch(facecolor=colour, alpha=0.5, hatch=hatch, edgecolor=colour, label=name)
+        for name, colour, hatch in zip(names, (BLUE, ORANGE), ("", "////"), strict=True)
+    ]
+    foot.legend(handles=marks, loc="center", ncols=2)
+    return figure
+
+
+@_styled
 def published(
     effect: np.ndarray, published: np.ndarray, names: Sequence[str], alphas: Sequence[float], title: str = ""
 ) -> Figure:

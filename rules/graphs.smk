@@ -44,6 +44,52 @@ rule influence:
         "../scripts/influence.py"
 
 
+rule choose:
+    """Prototypes and criticisms, by every reading of influence and by what it is compared with."""
+    input:
+        data=PLAN.data,
+        features=PLAN.features,
+        graph="results/studies/{study}/{block}/graph.npz",
+        influence="results/studies/{study}/{block}/influence.parquet",
+    output:
+        "results/studies/{study}/{block}/chosen.parquet",
+    log:
+        "logs/choose/{study}/{block}.log",
+    benchmark:
+        "logs/choose/{study}/{block}.benchmark.jsonl"
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(2000),
+        runtime=PLAN.runtime(30),
+    params:
+        settings=PLAN.step("choose"),
+    script:
+        "../scripts/choose.py"
+
+
+rule audit:
+    """Wrong labels found by inspecting samples in the order of influence, and of what it is compared with."""
+    input:
+        data=PLAN.data,
+        features=PLAN.features,
+        graph="results/studies/{study}/{block}/graph.npz",
+        influence="results/studies/{study}/{block}/influence.parquet",
+    output:
+        "results/studies/{study}/{block}/audited.parquet",
+    log:
+        "logs/audit/{study}/{block}.log",
+    benchmark:
+        "logs/audit/{study}/{block}.benchmark.jsonl"
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(2500),
+        runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.step("audit"),
+    script:
+        "../scripts/audit.py"
+
+
 rule embed:
     """A graph autoencoder a seed: a latent vector for every node."""
     input:

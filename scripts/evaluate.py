@@ -184,6 +184,61 @@ def influence(job):
     log.info(f"{len(agreement)} influences compared with the main reading")
 
 
+def labels(job):
+    """Metrics of a study of wrong labels: recall, and what separates the methods."""
+    from interneuron import io, margin_metrics
+
+    settings = job.params.settings
+    main = settings["main"]
+    table = margin_metrics.wrong_labels(io.load_table(job.input.audited), main)
+    margin = table[table["method"] == "margin"]
+    parts = [
+        ("method", table),
+        ("sweep", margin_metrics.sweeps(margin, "recall", main, ["seed", "function", "share"])),
+        ("influence", margin_metrics.agreement(io.load_table(job.input.influence), main, settings["top"])),
+    ]
+    io.save_table(job.output[0], margin_metrics.assemble(parts))
+    least = table["share"].min()
+    for key, of in table[table["share"] == least].groupby(["method", "variant"])["recall"].median().items():
+        log.info(f"{' '.join(key).strip()}: {of:.0%} of the wrong labels in the first {least:.0%}")
+
+
+def prototypes(job):
+    """Metrics of a study of prototypes and criticisms: test errors of the nearest neighbour among them."""
+    import numpy as np
+    import pandas as pd
+
+    from interneuron import baselines, io, margin_metrics
+    from interneuron.workflow.nodes import Graphs, Nodes
+
+    settings = job.params.settings
+    nodes, graphs, chosen = Nodes(job.input.data), Graphs(job.input.graph), io.load_table(job.input.chosen)
+    keys = ["seed", *margin_metrics.SELECTION, "draw"]
+    tables = []
+    for seed, selections in chosen.groupby("seed", sort=True):
+        rows = graphs.rows(seed)
+        test = np.flatnonzero(nodes.split(graphs.about["samples"], seed) == 1)
+        y, test_y = nodes.y(rows, seed), nodes.y(test, seed)
+        near = baselines.squared_distances(nodes.x(test, seed), nodes.x(rows, seed))
+        for key, part in selections.groupby(keys, sort=True):
+            place = np.searchsorted(rows, part.sort_values("rank")["sample_id"])
+            counts = settings["counts"]
+            errors = baselines.nearest_neighbour_errors(near, y, test_y, place, counts)
+            tables.append(pd.DataFrame({"count": counts, "error": errors}).assign(**dict(zip(keys, key, strict=True))))
+    table, curves, best = margin_metrics.selections(pd.concat(tables, ignore_index=True))
+    by = ["seed", "function", "role", "quota", "order", "threshold"]
+    parts = [
+        ("selection", table),
+        ("curve", curves),
+        ("best", best),
+        ("sweep", margin_metrics.sweeps(curves[curves["method"] == "margin"], "error", settings["main"], by)),
+        ("influence", margin_metrics.agreement(io.load_table(job.input.influence), settings["main"], settings["top"])),
+    ]
+    io.save_table(job.output[0], margin_metrics.assemble(parts))
+    for row in best.groupby(["function", "role"])["best_gain_over_mmd_critic"].median().items():
+        log.info(f"{' '.join(row[0])}: best reading over MMD-critic {row[1]:+.3f}")
+
+
 def boundaries(job):
     """Metrics of a study of decision boundaries: what the samples of highest influence, margin, ... are."""
     import pandas as pd
@@ -267,11 +322,13 @@ KINDS = Registry(
     {
         "neurons": neurons,
         "regions": regions,
-        "influence": influence,
-        "boundaries": boundaries,
+        "prototypes": prototypes,
+        "labels": labels,
         "attacks": attacks,
+        "boundaries": boundaries,
         "active": active,
         "saliency": saliency,
+        "influence": influence,
     },
 )
 

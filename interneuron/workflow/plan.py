@@ -11,6 +11,7 @@ from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
 from interneuron.workflow import provenance
 from interneuron.workflow.config.kinds import FILES, KINDS
+from interneuron.workflow.config.networks import EvaluateAttacks, EvaluateBoundaries
 from interneuron.workflow.config.neurons import Evaluate
 from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
@@ -266,6 +267,9 @@ class Plan:
         if study.kind != "neurons":
             own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
             settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
+        if isinstance(study.evaluate, EvaluateBoundaries | EvaluateAttacks) and study.influence is not None:
+            settings["main"] = study.evaluate.main.model_dump(mode="json")
+            settings["function"] = study.influence.functions[0].key
         return self._coded("figures", settings, {wildcards.figure})
 
     # ledger and report

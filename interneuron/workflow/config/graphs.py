@@ -167,9 +167,13 @@ class Reading(Entry):
     k: Count = Field(default=30, description="Neighbours.")
 
 
+MAIN: Any = Field(default_factory=Reading, description="The reading that the others are compared with.")
+TOP: Any = Field(default=0.1, description="Share of the nodes, of most influence, whose overlap is measured.")
+
+
 class EvaluateInfluence(Entry):
     """Metrics of a study of influence, a row a seed and thing measured."""
 
     kind: Literal["influence"] = Field(default="influence", description="Follows from the study's sections.")
-    main: Reading = Field(default_factory=Reading, description="The reading that the others are compared with.")
-    top: Share = Field(default=0.1, description="Share of the nodes, of most influence, whose overlap is measured.")
+    main: Reading = MAIN
+    top: Share = TOP

@@ -23,6 +23,8 @@ STEPS = {
     "features": Step(("features.safetensors",)),
     "graph": Step(("graph.npz",)),
     "influence": Step(("influence.parquet",), ("graph",)),
+    "choose": Step(("chosen.parquet",), ("influence",)),
+    "audit": Step(("audited.parquet",), ("influence",)),
     "embed": Step(("embedding.safetensors",)),
     "active": Step(("active.parquet",), ("embed",)),
     "saliency": Step(("saliency.parquet", "overlays.safetensors")),
@@ -86,6 +88,16 @@ KINDS = {
         },
         architectures=("mlp",),
     ),
+    "prototypes": Kind(
+        section="choose",
+        reads=("data", "graph", "influence", "chosen"),
+        figures={
+            "criticisms.png": ("data", "chosen"),
+            "errors.png": ("metrics",),
+            "prototypes.png": ("data", "chosen"),
+        },
+    ),
+    "labels": Kind(section="audit", reads=("influence", "audited"), figures={"recall.png": ("metrics",)}),
     "active": Kind(section="active", reads=("active",), figures={"labels.png": ("metrics",)}),
     "saliency": Kind(
         section="saliency",
@@ -101,6 +113,7 @@ KINDS = {
         figures={"attacks.png": ("data", "attacks"), "histograms.png": ("features", "influence")},
         architectures=("strided",),
     ),
+    # Last: studies of the kinds above may have these steps too.
     "boundaries": Kind(
         section="features",
         reads=("data", "features", "influence"),

@@ -10,6 +10,7 @@ from interneuron.workflow.config.active import Active, Embed, EvaluateActive
 from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
 from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
 from interneuron.workflow.config.kinds import KINDS, STEPS
+from interneuron.workflow.config.margin import Audit, Choose, EvaluateLabels, EvaluatePrototypes
 from interneuron.workflow.config.networks import Attack, EvaluateAttacks, EvaluateBoundaries, Features
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
@@ -21,7 +22,9 @@ Figure = Literal[
     "borders.png",
     "classes.png",
     "clusters.png",
+    "criticisms.png",
     "effects.png",
+    "errors.png",
     "gallery.png",
     "histograms.png",
     "importance.png",
@@ -35,11 +38,28 @@ Figure = Literal[
     "null.png",
     "overlays.png",
     "preference.png",
+    "prototypes.png",
     "published.png",
+    "recall.png",
     "regions.png",
     "sizes.png",
     "traversal.gif",
     "traversal.png",
+]
+
+
+# The section `evaluate` of each kind of study.
+Evaluations = Annotated[
+    Evaluate
+    | EvaluateRegions
+    | EvaluatePrototypes
+    | EvaluateLabels
+    | EvaluateAttacks
+    | EvaluateBoundaries
+    | EvaluateActive
+    | EvaluateSaliency
+    | EvaluateInfluence,
+    Field(discriminator="kind"),
 ]
 
 
@@ -94,6 +114,8 @@ TAKEN = (
     ("ace", "digits", "activations"),
     ("evaluate", "active_above", "activations"),
     ("evaluate", "fail_below", "lesion"),
+    ("audit", "flip", "influence"),
+    ("evaluate", "counts", "choose"),
 )
 
 
@@ -137,22 +159,14 @@ class Study(Entry):
     )
     graph: Graph | None = Field(default=None, description="Step `graph`.")
     influence: Influence | None = Field(default=None, description="Step `influence`.")
+    choose: Choose | None = Field(
+        default=None, description="Step `choose`; it makes the study one of prototypes and criticisms."
+    )
+    audit: Audit | None = Field(default=None, description="Step `audit`; it makes the study one of wrong labels.")
     embed: Embed | None = Field(default=None, description="Step `embed`.")
     active: Active | None = Field(default=None, description="Step `active`; it makes the study one of active learning.")
     saliency: Saliency | None = Field(default=None, description="Step `saliency`; it makes the study one of saliency.")
-    evaluate: (
-        Annotated[
-            Evaluate
-            | EvaluateRegions
-            | EvaluateAttacks
-            | EvaluateBoundaries
-            | EvaluateInfluence
-            | EvaluateActive
-            | EvaluateSaliency,
-            Field(discriminator="kind"),
-        ]
-        | None
-    ) = Field(default=None, description="Step `evaluate`.")
+    evaluate: Evaluations | None = Field(default=None, description="Step `evaluate`.")
     figures: Annotated[list[Figure], AfterValidator(once)] = Field(
         default_factory=list, description="Pictures, in the report's order.", examples=[["kl.png", "traversal.gif"]]
     )
