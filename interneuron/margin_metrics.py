@@ -83,7 +83,7 @@ def recall(scores: Floats, wrong: NDArray[np.bool_], depth: Floats, shares: Sequ
     n = len(scores)
     if wrong.shape != (n,) or depth.shape != (n,) or not wrong.any():
         raise InputError(
-            f"{n} scores, {wrong.sum()} of {len(wrong)} labels wrong, {len(depth)} depths; recall takes as many of each, "
+            f"{n} scores, {wrong.sum()} of {len(wrong)} labels wrong, {len(depth)} depths; recall takes as many each "
             "and a wrong label"
         )
     order = rankdata(depth) / n
@@ -104,7 +104,7 @@ def wrong_labels(audited: pd.DataFrame, main: Mapping[str, Any]) -> pd.DataFrame
 
     `gain_over_main`: its recall minus that of the main reading (of the same function, or of the only one);
     `gain_over_f_alone`: of the same function and k without a graph filter; `gain_over_random` and so on: of these
-    methods. Raises InputError where the main reading is not there.
+    methods; `depth_over_influence_function`: the same of depth. Raises InputError where the main reading is not there.
     """
     table = audited.drop(columns="inspected")
     at = ["seed", "share"]
@@ -115,6 +115,9 @@ def wrong_labels(audited: pd.DataFrame, main: Mapping[str, Any]) -> pd.DataFrame
     for rival in RIVALS:
         own = table[table["method"] == rival]
         table = _gain(table, own, at, rival.replace("-", "_"), "recall")
+    theirs = audited[audited["method"] == "influence-function"].set_index(at)["depth"]
+    own = theirs.reindex(pd.MultiIndex.from_frame(table[at])).to_numpy()
+    table["depth_over_influence_function"] = table["depth"] - own
     return table
 
 
