@@ -116,8 +116,8 @@ def wrong_labels(audited: pd.DataFrame, main: Mapping[str, Any]) -> pd.DataFrame
         own = table[table["method"] == rival]
         table = _gain(table, own, at, rival.replace("-", "_"), "recall")
     theirs = audited[audited["method"] == "influence-function"].set_index(at)["depth"]
-    own = theirs.reindex(pd.MultiIndex.from_frame(table[at])).to_numpy()
-    table["depth_over_influence_function"] = table["depth"] - own
+    there = theirs.reindex(pd.MultiIndex.from_frame(table[at])).to_numpy()
+    table["depth_over_influence_function"] = table["depth"] - there
     return table
 
 
