@@ -10,6 +10,9 @@ from interneuron.workflow.script import log, step
 
 MS_A_FRAME = 350
 MOST_REGIONS = 4
+MOST_IMAGES = 20
+# Share of samples inspected at which readings are compared: the paper's.
+LOOKED_AT = 0.3
 
 
 class Study:
@@ -447,6 +450,60 @@ def overlays(study: Study) -> Any:
     return interneuron.plots.overlays(photos, maps, names)
 
 
+def reported_errors(study: Study) -> Any:
+    """Errors that the paper gives, as far as its claims are such numbers."""
+    import pandas as pd
+
+    keys = ("method", "function", "role", "count")
+    rows = [
+        {key: claim["where"][key] for key in keys} | {"error": float(claim["reported"])}
+        for claim in study.settings["claims"]
+        if claim["metric"] == "error" and set(keys) <= claim["where"].keys()
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "error"]).drop_duplicates(ignore_index=True).sort_values("count")
+
+
+def errors(study: Study) -> Any:
+    table = study.table("metrics")
+    selections, curves = (table[table["level"] == level] for level in ("selection", "curve"))
+    return interneuron.plots.errors(selections, curves, study.settings["main"], reported_errors(study))
+
+
+def selected(study: Study, role: str) -> Any:
+    """The first of the least seed's selections: MMD-critic's, and the main reading's."""
+    import numpy as np
+
+    from interneuron import io
+
+    data = io.load_tensors(study.inputs.data, ["x"])["x"]
+    table, main = study.table("chosen"), study.settings["main"]
+    table = table[(table["seed"] == table["seed"].min()) & (table["role"] == role) & (table["rank"] < MOST_IMAGES)]
+    rows, names = [], []
+    for (method, function, quota, order, threshold), part in table[
+        (table["method"] != "margin")
+        | ((table["variant"] == main["variant"]) & (table["k"] == main["k"]) & (table["p"] == main["p"]))
+    ].groupby(["method", "function", "quota", "order", "threshold"], sort=True):
+        rows.append(data[part.sort_values("rank")["sample_id"]])
+        how = ", ".join(filter(None, [order, f"{threshold:.0%}" if threshold < 1 else "", quota.replace("none", "")]))
+        names.append(f"{method}, {function.removeprefix('mmd-')}" + f"\n{how}" * bool(how))
+    images = np.stack(rows)
+    low, high = float(data.min()), float(data.max())
+    return interneuron.plots.selections((images - low) / (high - low), names, f"The first {role}")
+
+
+def prototypes(study: Study) -> Any:
+    return selected(study, "prototypes")
+
+
+def criticisms(study: Study) -> Any:
+    return selected(study, "criticisms")
+
+
+def recall(study: Study) -> Any:
+    table = study.table("metrics")
+    return interneuron.plots.recall(table[table["level"] == "method"], study.settings["main"], LOOKED_AT)
+
+
 # What draws each picture.
 FIGURES = Registry(
     "figure",
@@ -463,6 +520,10 @@ FIGURES = Registry(
         "lesions.png": lesions,
         "sizes.png": sizes,
         "null.png": null,
+        "errors.png": errors,
+        "prototypes.png": prototypes,
+        "criticisms.png": criticisms,
+        "recall.png": recall,
         "regions.png": regions,
         "importance.png": importance,
         "merging.png": merging,
