@@ -31,7 +31,7 @@ if workflow.is_main_process:  # jobs on other machines read this file too
 
 
 wildcard_constraints:
-    dataset=PLAN.one_of(PLAN.project.datasets),
+    dataset=PLAN.one_of([*PLAN.project.datasets, *PLAN.sources("download")]),
     model=PLAN.one_of(PLAN.project.models),
     study=PLAN.one_of(PLAN.project.studies),
     block=r"[0-9]+-[0-9]+",
@@ -55,6 +55,7 @@ include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/neurons.smk"
 include: "rules/regions.smk"
+include: "rules/networks.smk"
 include: "rules/graphs.smk"
 include: "rules/results.smk"
 

@@ -323,6 +323,20 @@ def resampling_probabilities(w: sparse.csr_array, x: npt.ArrayLike) -> Float64:
     return high / high.sum()
 
 
+def weighted_order(weights: npt.ArrayLike, stream: np.random.Generator) -> Int64:
+    """All samples in the order of a random draw without replacement, with chances that are proportional to weights [n].
+
+    Each next sample is drawn from those that are left, so the first k are a draw of k. Those of weight 0 come last, in
+    any order. Source: Efraimidis and Spirakis, Information Processing Letters 97, 2006. Raises InputError for weights
+    that are negative or not finite.
+    """
+    w = np.asarray(weights, np.float64)
+    if w.ndim != 1 or not w.size or not (np.isfinite(w) & (w >= 0)).all():
+        raise InputError(f"weights {list(w.shape)} are not finite numbers of 0 or more, one a sample")
+    with np.errstate(divide="ignore"):
+        return np.argsort(stream.exponential(size=len(w)) / w, kind="stable")
+
+
 def random_by_class(labels: npt.ArrayLike, count: int, stream: np.random.Generator) -> Int64:
     """`count` samples at random, of every class as many (where that does not divide, of some classes one more): int64.
 

@@ -244,6 +244,46 @@ def read_linqs(content: Pathlike, cites: Pathlike) -> Citations:
     )
 
 
+def karate_club() -> Citations:
+    """Zachary's karate club, which comes with networkx, as a graph without features: `x` is the identity.
+
+    34 members, linked where they met outside of the club; class 0 followed the instructor ("Mr. Hi"), 1 the officer
+    when it split. There is no published split. Source: Zachary, Journal of Anthropological Research 33, 1977.
+    """
+    import networkx as nx
+
+    club = nx.karate_club_graph()
+    none = np.empty(0, np.int64)
+    return Citations(
+        sparse.csr_array(sparse.eye_array(len(club), dtype=np.float32)),
+        np.array([int(of != "Mr. Hi") for _, of in club.nodes(data="club")]),
+        np.array(club.edges, np.int64),
+        none,
+        none,
+        none,
+    )
+
+
+def csr_parts(matrix: sparse.csr_array, name: str) -> dict[str, np.ndarray]:
+    """A sparse matrix as three named arrays, `{name}.data` float32, `{name}.indices` and `{name}.indptr` int64."""
+    return {
+        f"{name}.data": matrix.data.astype(np.float32),
+        f"{name}.indices": matrix.indices.astype(np.int64),
+        f"{name}.indptr": matrix.indptr.astype(np.int64),
+    }
+
+
+def csr_from_parts(tensors: Mapping[str, np.ndarray], name: str, columns: int) -> sparse.csr_array:
+    """The matrix of `csr_parts`, with so many columns. Raises `InputError` for parts that are missing or do not fit."""
+    try:
+        data, indices, indptr = (tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+        matrix = sparse.csr_array((data, indices, indptr), (len(indptr) - 1, columns))
+        matrix.check_format(full_check=True)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{name} is no sparse matrix of {columns} columns ({error})") from error
+    return matrix
+
+
 def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np.ndarray:
     """A photo in RGB, its shorter side brought to `side` pixels (bilinear, antialiased), the middle `crop` squared.
 
@@ -272,26 +312,45 @@ def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np
     return np.asarray(image)
 
 
-def read_photos(path: Pathlike, side: int, crop: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def read_photos(
+    path: Pathlike, side: int, crop: int, progress: Callable[[int, int], None] | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """All photos (`.jpg`, `.jpeg`, `.png`) of a tar archive, sorted by name, each as `read_photo` reads it.
 
     Returns uint8 [n, crop, crop, 3], y int64 [n] and the names. A photo's class is the folder that it lies in (`dogs`
     in `train/dogs/dog.1.jpg`), classes numbered by alphabet. Raises `InputError` for a missing or broken archive, one
-    without photos, and as `read_photo` does, with the photo's name.
+    without photos, and as `read_photo` does, with the photo's name. `progress` is called with the photos done and in
+    all. Memory: what is returned, and one photo.
     """
     names = sorted(name for name, _ in _members(path) if name.lower().endswith((".jpg", ".jpeg", ".png")))
     if not names:
         raise InputError(f"{path} has no photos (.jpg, .jpeg, .png)")
     row = {name: number for number, name in enumerate(names)}
     photos = np.empty((len(names), crop, crop, 3), np.uint8)
+    done = 0
     for name, content in _members(path):
         if name in row:
             try:
                 photos[row[name]] = read_photo(content, side, crop)
             except InputError as error:
                 raise InputError(f"{path}: {name}: {error}") from error
+            done += 1
+            if progress is not None:
+                progress(done, len(names))
     folders = [name.rpartition("/")[0].rpartition("/")[2] for name in names]
     return photos, np.unique(folders, return_inverse=True)[1].astype(np.int64), names
+
+
+def prefix_classes(names: Sequence[str], classes: Mapping[str, int]) -> np.ndarray:
+    """Classes int64 [n] of files named `<id>_...`, as ImageNet's photos are by WordNet ids, given the classes of ids.
+
+    Raises `InputError` for a name of another id.
+    """
+    ids = [name.rpartition("/")[2].partition("_")[0] for name in names]
+    unknown = sorted(set(ids) - set(classes))
+    if unknown:
+        raise InputError(f"a photo is of {unknown[0]}, which is none of the {len(classes)} ids whose classes are given")
+    return np.array([classes[each] for each in ids], np.int64)
 
 
 def check_classes(x: np.ndarray, y: np.ndarray, classes: int, where: object) -> None:

@@ -8,6 +8,7 @@ what its colour says. Images are drawn pixel by pixel, side by side in one mosai
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from textwrap import fill
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
@@ -20,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from interneuron.claims import median_interval
 from interneuron.errors import InputError
 
 DPI = 110
@@ -563,6 +565,108 @@ def layers(clusters: pd.DataFrame, seed: int | None = None) -> Figure:
 
 
 @_styled
+def gallery(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+    """Rows of samples' images with a line of text below each.
+
+    Each row is a mapping with `title`, `images` ([samples, height, width], grey, or [samples, height, width, 3], in
+    [0, 1]), `texts` (of the images) and `marked` (images with a red frame). Raises InputError if they do not fit.
+    """
+    if not rows:
+        return _nothing(title, "There is no sample to show.")
+    most = max(len(row["images"]) for row in rows)
+    tile, head, text, top = min(WIDTH / most, 1.05), 0.3, 0.24, 0.4
+    height = top + len(rows) * (head + tile + text)
+    figure = _Figure(figsize=(WIDTH, height), dpi=DPI)
+    figure.text(0.1 / WIDTH, 1 - 0.2 / height, title, fontsize=11, va="center")
+    for number, row in enumerate(rows):
+        images = np.asarray(row["images"], float)
+        if images.ndim not in (3, 4) or not len(images) == len(row["texts"]) == len(row["marked"]):
+            raise InputError(
+                f"gallery: images of shape {images.shape} with {len(row['texts'])} texts and {len(row['marked'])} marks"
+            )
+        ceiling = height - top - number * (head + tile + text)
+        figure.text(0.1 / WIDTH, (ceiling - 0.18) / height, row["title"], fontsize=9.5, va="center")
+        for at, (image, below, marked) in enumerate(zip(images, row["texts"], row["marked"], strict=True)):
+            axes = _place(figure, at * tile + 0.03, ceiling - head - tile + 0.06, tile - 0.06, tile - 0.06)
+            axes.imshow(np.clip(image, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(visible=True, color="#b3200e" if marked else "#b9b9b9", linewidth=1.6 if marked else 0.8)
+            axes.set_xlabel(below, fontsize=7, labelpad=2)
+    return figure
+
+
+@_styled
+def inspection(curves: Mapping[str, np.ndarray], wrong: float, title: str = "") -> Figure:
+    """Share of all errors found against the share of samples inspected, by order of inspection.
+
+    `curves` are by name the shares found, [seeds, steps] at equal steps from 0 to 1; `wrong`: share of the samples that
+    is misclassified. The thick line is the median of the seeds, the band goes from the least to the greatest.
+    """
+    if not curves:
+        return _nothing(title, "There is no order of inspection to show.")
+    figure, (axes,), foot = _panels(1, 3.4, title)
+    lines = []
+    for (name, values), colour, dash in zip(
+        curves.items(), (BLUE, ORANGE, GREEN, PURPLE, GREY), ("-", "--", "-.", ":", "-"), strict=False
+    ):
+        found = np.asarray(values, float)
+        x = np.linspace(0, 1, found.shape[1])
+        axes.fill_between(x, found.min(0), found.max(0), color=colour, alpha=0.12, linewidth=0)
+        lines += axes.plot(x, np.median(found, 0), color=colour, linestyle=dash, linewidth=1.8, label=name)
+    axes.axvline(wrong, color=DARK, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="share of the samples inspected (dotted: as many as are misclassified)", ylabel="errors found")
+    axes.set_xscale("symlog", linthresh=0.01)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_locator(FixedLocator([0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.3g}" if share < 0.01 else f"{share:.0%}"))
+    axes.grid(color="#e4e4e4", linewidth=0.6)
+    foot.legend(handles=lines, loc="center", ncols=len(lines))
+    return figure
+
+
+@_styled
+def histograms(panels: Sequence[Mapping[str, Any]], names: tuple[str, str], title: str = "") -> Figure:
+    """Two distributions in every panel, as histograms of 40 bins that both share, and how far they are apart.
+
+    Each panel is a mapping with `title`, `label` (of the axis), `values` (two arrays), and `text`.
+    """
+    if not panels:
+        return _nothing(title, "There is no distribution to show.")
+    figure, grid, foot = _panels(len(panels), 2.3, title)
+    for axes, panel in zip(grid, panels, strict=True):
+        values = [np.asarray(part, float) for part in panel["values"]]
+        both = np.concatenate(values)
+        # A few far values would leave the rest a bar or two: they are in the last bins.
+        low, high = np.quantile(both, [0.002, 0.998])
+        edges = np.linspace(low, high if high > low else low + 1, 41)
+        for part, colour, hatch in zip(values, (BLUE, ORANGE), ("", "////"), strict=True):
+            weights = np.full(len(part), 1 / max(len(part), 1))
+            axes.hist(
+                np.clip(part, edges[0], edges[-1]),
+                edges.tolist(),
+                weights=weights,
+                color=colour,
+                alpha=0.5,
+                hatch=hatch,
+                edgecolor=colour,
+                linewidth=0.4,
+            )
+        axes.set_title(panel["title"], loc="left")
+        axes.set(xlabel=panel["label"], ylabel="share")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        axes.text(0.98, 0.95, panel["text"], transform=axes.transAxes, ha="right", va="top", fontsize=8)
+    marks = [
+        Patch(facecolor=colour, alpha=0.5, hatch=hatch, edgecolor=colour, label=name)
+        for name, colour, hatch in zip(names, (BLUE, ORANGE), ("", "////"), strict=True)
+    ]
+    foot.legend(handles=marks, loc="center", ncols=2)
+    return figure
+
+
+@_styled
 def published(
     effect: np.ndarray, published: np.ndarray, names: Sequence[str], alphas: Sequence[float], title: str = ""
 ) -> Figure:
@@ -782,7 +886,7 @@ def errors(selections: pd.DataFrame, curves: pd.DataFrame, main: Mapping[str, An
 
 
 @_styled
-def gallery(images: np.ndarray, names: Sequence[str], title: str) -> Figure:
+def selections(images: np.ndarray, names: Sequence[str], title: str) -> Figure:
     """Selected samples, a row a selection, first to last.
 
     `images` is selections, samples, height, width in [0, 1]; `names` of the rows. Raises InputError if the shapes do
@@ -790,7 +894,7 @@ def gallery(images: np.ndarray, names: Sequence[str], title: str) -> Figure:
     """
     tiles = _tiles("images", images, 4)
     if len(names) != len(tiles):
-        raise InputError(f"gallery: {len(tiles)} rows of images take as many names, not {len(names)}")
+        raise InputError(f"selections: {len(tiles)} rows of images take as many names, not {len(names)}")
     columns = [str(number + 1) for number in range(tiles.shape[1])]
     return _pictures(tiles, names, columns, title, "in the order of their choice", label=1.9)
 
@@ -968,6 +1072,141 @@ def borders(quantiles: Mapping[int, np.ndarray], regions: pd.DataFrame) -> Figur
         axes.set_axisbelow(True)
     foot.legend(handles=marks, loc="center", ncols=len(marks))
     return figure
+
+
+WAYS = {
+    "symmetric": "MARGIN",
+    "random-walk": "MARGIN, random walk",
+    "as-published": "the printed listing",
+    "f-alone": "f alone, no graph",
+    "random": "random",
+    "resampling": "probabilistic resampling",
+    "degree": "degree",
+    "pagerank": "PageRank",
+    "masking": "masking effect alone",
+    "influence": "influence",
+    "grad-cam": "Grad-CAM",
+    "occlusion": "occlusion",
+}
+
+
+@_styled
+def labels(metrics: pd.DataFrame) -> Figure:
+    """Accuracy over the number of labels: MARGIN against each other way of choosing what is labelled, a panel each.
+
+    `metrics` has a row a seed, way and number of labels: seed, method, p, labels, accuracy. Lines are medians over the
+    seeds; bands their 95 % intervals, or with fewer than 6 seeds least to greatest; `all` is a line across. Raises
+    InputError if a column is missing, or nothing was chosen by MARGIN.
+    """
+    _columns("labels", metrics, ["seed", "method", "p", "labels", "accuracy"])
+    ways: dict[Any, pd.DataFrame] = dict(iter(metrics[metrics["method"] != "all"].groupby(["method", "p"], sort=False)))
+    own = next((key for key in ways if key[0] == "symmetric"), None)
+    if own is None:
+        raise InputError("labels: got no rows of the method symmetric, nothing can be compared")
+    others = [key for key in ways if key != own]
+    everything = metrics.loc[metrics["method"] == "all", "accuracy"]
+    seeds = metrics["seed"].nunique()
+    across = 3
+    down = -(-len(others) // across)
+    title = f"Accuracy by what is labelled, {seeds} seed{'s' * (seeds > 1)}"
+    figure, body, foot = _framed(0.8 + 1.9 * down, title)
+    grid = list(body.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
+    for axes in grid[len(others) :]:
+        axes.remove()
+    for axes, key in zip(grid, others, strict=False):
+        for way, colour, marker in ((own, BLUE, "o"), (key, ORANGE, "s")):
+            by_count = {count: part["accuracy"] for count, part in ways[way].groupby("labels")}
+            x = list(by_count)
+            low, high = zip(*(_interval(values) for values in by_count.values()), strict=True)
+            axes.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0)
+            axes.plot(x, [values.median() for values in by_count.values()], color=colour, marker=marker, ms=3.5)
+        if len(everything):
+            axes.axhline(everything.median(), color=GREY, linestyle="--", linewidth=1.2)
+        axes.set_title(WAYS[key[0]] + (f", p = {key[1]}" if key[1] > 1 else ""))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.grid(color="#e4e4e4", linewidth=0.6)
+        axes.set_axisbelow(True)
+    body.supxlabel("labelled nodes", fontsize=9)
+    body.supylabel("test nodes classified right", fontsize=9)
+    marks = [
+        Line2D([], [], color=BLUE, marker="o", ms=4, label="MARGIN, p = 1" if own[1] == 1 else f"MARGIN, p = {own[1]}"),
+        Line2D([], [], color=ORANGE, marker="s", ms=4, label="the panel's"),
+        Line2D([], [], color=GREY, linestyle="--", label="all nodes labelled"),
+    ]
+    foot.legend(handles=marks[: 3 if len(everything) else 2], loc="center", ncols=3)
+    return figure
+
+
+@_styled
+def overlays(photos: Sequence[np.ndarray], maps: Sequence[Mapping[str, np.ndarray]], names: Sequence[str]) -> Figure:
+    """Photos and, over each, its saliency maps, a column a method; each map from its least to its greatest value.
+
+    `photos` are uint8 [h, w] or [h, w, 3]; `maps` by method [h, w], of the same methods for each. Raises InputError if
+    the shapes do not fit.
+    """
+    if not photos or not len(photos) == len(maps) == len(names):
+        raise InputError(f"overlays: got {len(photos)} photos, {len(maps)} sets of maps and {len(names)} names")
+    methods = list(maps[0])
+    tile = min(1.25, (WIDTH - 0.9) / (len(methods) + 1))
+    width, height = 0.9 + tile * (len(methods) + 1), 0.75 + tile * len(photos)
+    figure = _Figure(figsize=(width, height), dpi=DPI)
+    figure.text(0.1 / width, 1 - 0.2 / height, "Saliency of the predicted class", fontsize=11, va="center")
+    colours = mpl.colormaps["inferno"]
+    for row, (photo, own, name) in enumerate(zip(photos, maps, names, strict=True)):
+        seen = np.asarray(photo, float) / 255
+        grey = seen if seen.ndim == 2 else seen @ [0.299, 0.587, 0.114]
+        for column, method in enumerate(["", *methods]):
+            axes = _place(figure, 0.85 + tile * column, height - 0.7 - tile * (row + 1), tile * 0.97, tile * 0.97)
+            if column == 0:
+                picture = seen if seen.ndim == 3 else np.repeat(grey[..., None], 3, 2)
+                axes.set_ylabel(name, fontsize=8)
+            else:
+                if own[method].shape != grey.shape:
+                    raise InputError(f"overlays: map {method} is {list(own[method].shape)}, photo {list(grey.shape)}")
+                least, most = float(own[method].min()), float(own[method].max())
+                heat = (own[method] - least) / (most - least) if most > least else np.zeros(grey.shape)
+                picture = 0.35 * grey[..., None] + 0.65 * colours(heat)[..., :3]
+            axes.imshow(picture, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+            axes.set(xticks=[], yticks=[])
+            _frame(axes)
+            if row == 0:
+                axes.set_title(fill(WAYS.get(method, method or "image"), 14), fontsize=8)
+    return figure
+
+
+@_styled
+def judged(metrics: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+    """How good saliency maps are: a panel a measure, a row a map, median and interval over the photos.
+
+    `metrics` has a row a photo and map: seed, method, k, p, and the measures; `measures` gives their names for people.
+    Raises InputError if a column is missing.
+    """
+    _columns("judged", metrics, ["seed", "method", "k", "p", *measures])
+    groups: list[tuple[Any, pd.DataFrame]] = list(metrics.groupby(["method", "k", "p"], sort=False))
+    names = [WAYS[method] + (f", k {k}, p {p}" if k else "") for (method, k, p), _ in groups]
+    photos = metrics["seed"].nunique()
+    title = f"Saliency maps, {photos} image{'s' * (photos > 1)}: median and interval"
+    figure = _Figure(figsize=(WIDTH, 1.0 + 0.24 * len(groups)), dpi=DPI, layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left")
+    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axes, (measure, label) in zip(panels, measures.items(), strict=True):
+        for at, ((_, k, _), part) in enumerate(groups):
+            colour = BLUE if k else ORANGE
+            axes.hlines(at, *_interval(part[measure]), color=colour, linewidth=2)
+            axes.plot(part[measure].median(), at, marker="o" if k else "s", color=colour, ms=5)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color="#e4e4e4", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    panels[0].set(yticks=range(len(names)), yticklabels=names)
+    panels[0].invert_yaxis()
+    return figure
+
+
+def _interval(values: pd.Series) -> tuple[float, float]:
+    """Of the median at 95 %, or least and greatest of fewer than 6 values, as in the ledger."""
+    return median_interval(values) if len(values) >= 6 else (float(values.min()), float(values.max()))
 
 
 def _pictures(

@@ -88,3 +88,44 @@ rule audit:
         settings=PLAN.step("audit"),
     script:
         "../scripts/audit.py"
+
+
+rule embed:
+    """A graph autoencoder a seed: a latent vector for every node."""
+    input:
+        data=PLAN.data,
+    output:
+        "results/studies/{study}/{block}/embedding.safetensors",
+    log:
+        "logs/embed/{study}/{block}.log",
+    benchmark:
+        "logs/embed/{study}/{block}.benchmark.jsonl"
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1200),
+        runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.step("embed"),
+    script:
+        "../scripts/embed.py"
+
+
+rule active:
+    """Label nodes chosen in several ways, and train a graph network on each choice, all of a seed side by side."""
+    input:
+        data=PLAN.data,
+        embedding="results/studies/{study}/{block}/embedding.safetensors",
+    output:
+        "results/studies/{study}/{block}/active.parquet",
+    log:
+        "logs/active/{study}/{block}.log",
+    benchmark:
+        "logs/active/{study}/{block}.benchmark.jsonl"
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1500),
+        runtime=PLAN.runtime(120),
+    params:
+        settings=PLAN.step("active"),
+    script:
+        "../scripts/active.py"

@@ -297,6 +297,159 @@ def borders(study: Study) -> Any:
     return interneuron.plots.borders(quantiles, study.table("regions"))
 
 
+def readings(study: Study, table: Any) -> dict[str, Any]:
+    """Rows of influence.parquet of the main reading, and of the same function and k without a graph, by name."""
+    main = study.settings["main"]
+    own = table[(table["function"] == study.settings["function"]) & (table["k"] == main["k"])]
+    filtered = own[(own["variant"] == main["variant"]) & (own["p"] == main["p"])]
+    return {"influence": filtered, "f alone": own[own["variant"] == "f-alone"]}
+
+
+def orders(study: Study) -> Any:
+    """Of every seed: its number, what scores its samples by name, and what is known of them."""
+    from interneuron import io, signals
+    from interneuron.workflow.nodes import Nodes
+
+    for path, features in zip(study.inputs.influence, study.inputs.features, strict=True):
+        nodes = Nodes(study.inputs.data, features)
+        for seed, table in io.load_table(path).groupby("seed", sort=True):
+            known = {name: nodes.tensor(name, seed) for name in ("sample_id", "predicted", "scores")}
+            known["y"] = nodes.y(known["sample_id"], seed)
+            margin = signals.prediction_margin(known.pop("scores"))
+            scores = {name: part["influence"].to_numpy() for name, part in readings(study, table).items()}
+            yield seed, scores | {"smallest margin": -margin}, known | {"margin": margin}
+
+
+def gallery(study: Study) -> Any:
+    """The ten samples of highest score of the first seed."""
+    import numpy as np
+
+    seed, scores, known = next(orders(study))
+    rows = []
+    for name, values in scores.items():
+        first = np.argsort(-values, kind="stable")[:10]
+        predicted, y = (known[key][first] for key in ("predicted", "y"))
+        texts = [f"{a} for {b}" if a != b else f"{b}" for a, b in zip(predicted, y, strict=True)]
+        rows.append({"title": name, "images": pictures(study, known["sample_id"][first])})
+        rows[-1] |= {"texts": texts, "marked": predicted != y}
+    title = f"Samples first in each order, seed {seed} (red: taken for another class; names are numbers of classes)"
+    return interneuron.plots.gallery(rows, title)
+
+
+def pictures(study: Study, rows: Any) -> Any:
+    """Images of samples in [0, 1]."""
+    import numpy as np
+
+    from interneuron import io
+
+    found = [io.load_tensors(study.inputs.data, ["x"], slice(int(row), int(row) + 1))["x"][0] for row in rows]
+    return np.stack(found) / io.metadata(study.inputs.data)["scale"]
+
+
+def inspection(study: Study) -> Any:
+    import numpy as np
+
+    from interneuron.margin_metrics import inspected
+
+    steps, found, wrongs = 201, {}, []
+    for _, scores, known in orders(study):
+        wrong = known["predicted"] != known["y"]
+        wrongs.append(wrong.mean())
+        for name, values in (scores | {"random": np.zeros(len(wrong))}).items():
+            counts = np.maximum(1, np.round(np.linspace(0, 1, steps) * len(wrong))).astype(int)
+            shares = [inspected(values, count) @ wrong / max(wrong.sum(), 1) for count in counts]
+            found.setdefault(name, []).append([0, *shares[1:]])
+    curves = {name: np.array(values) for name, values in found.items()}
+    title = f"Errors found by inspecting the first samples of each order, {len(wrongs)} seeds"
+    return interneuron.plots.inspection(curves, float(np.median(wrongs)), title)
+
+
+def histograms(study: Study) -> Any:
+    """Of the first seed: each function alone, and its influence, of the attacked images and the others."""
+    from interneuron import boundary_metrics, io
+
+    table = io.load_table(study.inputs.influence[0])
+    seed = int(table["seed"].min())
+    attacked = io.load_tensors(study.inputs.features[0], [f"seed{seed}.attacked"])[f"seed{seed}.attacked"] == 1
+    panels = []
+    for function in table["function"].unique():
+        study.settings["function"] = function
+        parts = readings(study, table[table["seed"] == seed])
+        for name in ("f alone", "influence"):
+            values = parts[name]["influence"].to_numpy()
+            area = boundary_metrics.auroc(values, attacked)
+            shared = boundary_metrics.overlap(values[attacked], values[~attacked])
+            panels.append(
+                {
+                    "title": f"{function}, {name}",
+                    "label": "over its maximum",
+                    "values": (values[~attacked], values[attacked]),
+                    "text": f"area under ROC {max(area, 1 - area):.3f}\noverlap {shared:.2f}",
+                }
+            )
+    title = f"Attacked images and others, seed {seed}, k = {study.settings['main']['k']}"
+    return interneuron.plots.histograms(panels, ("not attacked", "attacked"), title)
+
+
+def attacks(study: Study) -> Any:
+    """Images of the first seed before and after the attack."""
+    import numpy as np
+
+    from interneuron import io
+
+    seed = min(io.metadata(study.inputs.attacks[0])["seeds"])
+    names = [f"seed{seed}.{name}" for name in ("sample_id", "attacked", "success", "distortion", "x")]
+    rows, attacked, success, distortion, x = io.load_tensors(study.inputs.attacks[0], names).values()
+    first = np.flatnonzero(success)[:10]
+    before = pictures(study, rows[attacked == 1][first])
+    marked = np.zeros(len(first), bool)
+    return interneuron.plots.gallery(
+        [
+            {"title": "before", "images": before, "texts": [""] * len(first), "marked": marked},
+            {
+                "title": "after",
+                "images": x[first],
+                "texts": [f"moved by {distance:.2f}" for distance in distortion[first]],
+                "marked": marked,
+            },
+        ],
+        f"Successful attacks, seed {seed}",
+    )
+
+
+def labels(study: Study) -> Any:
+    return interneuron.plots.labels(study.table("metrics"))
+
+
+# In the order in which MARGIN makes them, the final one last.
+OVERLAYS = ("masking", "influence", "symmetric", "grad-cam", "occlusion")
+MEASURES = {
+    "deletion": "deletion (less is better)",
+    "insertion": "insertion (more)",
+    "pixels_needed": "pixels needed (less)",
+    "gini": "sparsity, Gini (more)",
+}
+
+
+def judged(study: Study) -> Any:
+    return interneuron.plots.judged(study.table("metrics"), MEASURES)
+
+
+def overlays(study: Study) -> Any:
+    from interneuron import io
+
+    photos, maps, names = [], [], []
+    for path in study.inputs.overlays:
+        for seed in io.metadata(path)["seeds"]:
+            prefix = f"seed{seed}."
+            own = [name for name in io.tensor_names(path) if name.startswith(prefix)]
+            found = {name.removeprefix(prefix): values for name, values in io.load_tensors(path, own).items()}
+            photos.append(found.pop("photo"))
+            maps.append({name: found[name] for name in (*OVERLAYS, *found) if name in found})
+            names.append(f"image {seed}")
+    return interneuron.plots.overlays(photos, maps, names)
+
+
 def reported_errors(study: Study) -> Any:
     """Errors that the paper gives, as far as its claims are such numbers."""
     import pandas as pd
@@ -316,7 +469,7 @@ def errors(study: Study) -> Any:
     return interneuron.plots.errors(selections, curves, study.settings["main"], reported_errors(study))
 
 
-def gallery(study: Study, role: str) -> Any:
+def selected(study: Study, role: str) -> Any:
     """The first of the least seed's selections: MMD-critic's, and the main reading's."""
     import numpy as np
 
@@ -335,15 +488,15 @@ def gallery(study: Study, role: str) -> Any:
         names.append(f"{method}, {function.removeprefix('mmd-')}" + f"\n{how}" * bool(how))
     images = np.stack(rows)
     low, high = float(data.min()), float(data.max())
-    return interneuron.plots.gallery((images - low) / (high - low), names, f"The first {role}")
+    return interneuron.plots.selections((images - low) / (high - low), names, f"The first {role}")
 
 
 def prototypes(study: Study) -> Any:
-    return gallery(study, "prototypes")
+    return selected(study, "prototypes")
 
 
 def criticisms(study: Study) -> Any:
-    return gallery(study, "criticisms")
+    return selected(study, "criticisms")
 
 
 def recall(study: Study) -> Any:
@@ -375,6 +528,13 @@ FIGURES = Registry(
         "importance.png": importance,
         "merging.png": merging,
         "borders.png": borders,
+        "gallery.png": gallery,
+        "inspection.png": inspection,
+        "histograms.png": histograms,
+        "attacks.png": attacks,
+        "labels.png": labels,
+        "judged.png": judged,
+        "overlays.png": overlays,
     },
 )
 

@@ -258,3 +258,16 @@ def test_random_by_class_takes_as_many_of_each():
     for count in (2, 33):
         with pytest.raises(InputError, match=f"{count} samples asked of 3 classes, the smallest with 10"):
             baselines.random_by_class(labels, count, generator(0, "choice"))
+
+
+def test_a_weighted_order_is_draws_without_replacement():
+    weights = np.array([1.0, 2, 0, 5])
+    orders = np.array([baselines.weighted_order(weights, generator(seed, "order")) for seed in range(4000)])
+    assert (np.sort(orders, axis=1) == np.arange(4)).all()
+    assert (orders[:, 3] == 2).all()
+    np.testing.assert_allclose(np.bincount(orders[:, 0], minlength=4) / 4000, weights / 8, atol=0.03)
+    second = orders[orders[:, 0] == 3, 1]
+    np.testing.assert_allclose(np.bincount(second, minlength=4) / len(second), [1 / 3, 2 / 3, 0, 0], atol=0.03)
+    for wrong in ([1, -1], [np.nan], []):
+        with pytest.raises(InputError, match="not finite numbers of 0 or more"):
+            baselines.weighted_order(wrong, generator(0, "order"))

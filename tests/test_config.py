@@ -191,7 +191,7 @@ def test_settings_are_plain_json_of_their_own_section(folder: Folder) -> None:
     assert train["arguments"] == {"latents": 4, "hidden": [16, 8]}
     assert train["loss_arguments"] == {"beta": 10.0, "reconstruction_weight": 10.0, "class_weight": 1.0}
     assert not {"title", "dataset", "seeds", "block"} & set(train)
-    download = project.datasets["digits"].settings("download", "digits.csv.gz")
+    download = project.datasets["digits"].download("digits.csv.gz")
     assert download == {
         "files": [{"path": "digits.csv.gz", "sha256": "0" * 64, "urls": ["package:sklearn/digits.csv.gz"]}],
         "mirror": "digits",

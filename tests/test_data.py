@@ -409,12 +409,21 @@ def test_what_is_no_table_is_refused(tmp_path, content, sentence):
 # the step
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("prepare_script", ROOT / "scripts/prepare.py")
+def of_file(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_script", ROOT / f"scripts/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def script():
+    return of_file("prepare")
+
+
+@pytest.fixture(scope="module")
+def tabulate():
+    return of_file("tabulate")
 
 
 def job(tmp_path, files, settings):
@@ -502,12 +511,12 @@ def test_prepared_digits(script, tmp_path):
         script.main(task)
 
 
-def test_prepared_tables(script, tmp_path, monkeypatch, caplog):
+def test_prepared_tables(tabulate, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(logging.getLogger("interneuron"), "propagate", True)
     caplog.set_level(logging.INFO, "interneuron")
     settings = {"reader": "boolean", "samples": 500, "features": 4, "terms": TERMS, "test_share": 0.2, "seed": 3}
     task = job(tmp_path, [], settings | {"classes": 2})
-    script.main(task)
+    tabulate.main(task)
     tensors = io.load_tensors(task.output[0])
     assert {name: (value.dtype.name, value.shape) for name, value in tensors.items()} == {
         "x": ("float32", (500, 4)),
@@ -518,13 +527,13 @@ def test_prepared_tables(script, tmp_path, monkeypatch, caplog):
     assert tensors["split"].sum() == 100
     assert "400 train and 100 test samples of 4 features, 2 classes of " in caplog.text
     first = io.sha256(task.output[0])
-    script.main(task)
+    tabulate.main(task)
     assert io.sha256(task.output[0]) == first
 
     (tmp_path / "train.csv").write_text("\n".join(passengers(91)))
-    settings = {"reader": "titanic", "file": "train.csv", "test_share": 0.1, "split_seed": 0, "classes": 2}
+    settings = {"reader": "titanic", "file": "train.csv", "test_share": 0.1, "seed": 0, "classes": 2}
     task = job(tmp_path, [tmp_path / "train.csv"], settings)
-    script.main(task)
+    tabulate.main(task)
     tensors = io.load_tensors(task.output[0])
     np.testing.assert_array_equal(tensors["x"], data.read_titanic(tmp_path / "train.csv")[0])
     assert tensors["split"].sum() == 10

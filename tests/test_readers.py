@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy import sparse
 
-from interneuron import data
+from interneuron import data, graphs
 from interneuron.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -333,6 +333,19 @@ def test_linqs_comes_back(write):
 def test_linqs_that_is_none(write, content, cites, says):
     with pytest.raises(InputError, match=says):
         data.read_linqs(write(content, "content"), write(cites, "cites"))
+
+
+# a graph that comes with networkx
+
+
+def test_karate_club_is_zacharys():
+    club = data.karate_club()
+    w = graphs.from_links(club.links, 34)
+    assert (len(club.links), w.nnz) == (78, 156)
+    assert np.array_equal(club.x.toarray(), np.eye(34))
+    # Member 1 is the instructor and member 34 the officer, numbered from 1; nobody but they met so many.
+    assert (club.y[0], club.y[33], club.y.sum()) == (0, 1, 17)
+    assert set(np.argsort(graphs.degrees(w))[-2:]) == {0, 33}
 
 
 # photos

@@ -74,8 +74,13 @@ class Distrust(_Function):
     function: Literal["distrust"] = Field(description="The explanation function: `distrust`.")
     labels: Literal["y", "predicted"] = Field(
         default="y",
-        description="`y` (the classes, with the step's flips), or `predicted` (by the network of `features`).",
+        description="`y` (the classes, with the step's flips), or `predicted` (by the network of `features`; in tables "
+        "`distrust-predicted`).",
     )
+
+    @property
+    def key(self) -> str:
+        return self.function if self.labels == "y" else f"{self.function}-{self.labels}"
 
 
 class KernelDensity(_Function):
