@@ -196,6 +196,10 @@ def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 
         residual, p = _residual(values, index, weights)
         slope = (residual.T @ values / len(values) + decay * weights).ravel()
         step = cho_solve(cho_factor(_hessian(values, p, decay)), slope)
+        if slope @ step < 1e-12:
+            # Newton's method squares the error: nothing is left of it but rounding.
+            weights = weights - step.reshape(weights.shape)
+            break
         size = 1.0
         while size > 1e-10:
             trial = weights - size * step.reshape(weights.shape)
@@ -206,8 +210,6 @@ def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 
         else:
             break
         weights, objective = trial, value
-        if slope @ step < 1e-20:
-            break
     return Logistic(classes, weights)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from interneuron.errors import InputError
 from interneuron.evaluate import rank_correlation
@@ -73,8 +72,8 @@ def inspected(scores: Floats, count: int) -> Floats:
     return above + at * ((count - above.sum()) / at.sum())
 
 
-def recall(scores: Floats, wrong: NDArray[np.bool_], depth: Floats, shares: Sequence[float]) -> pd.DataFrame:
-    """Share of the wrong labels that is found by inspecting samples in falling order of their scores: a row a share.
+def recall(scores: Floats, wrong: NDArray[np.bool_], depth: Floats, shares: Sequence[float]) -> dict[str, Any]:
+    """Share of the wrong labels found by inspecting samples in falling order of their scores: columns, a row a share.
 
     scores [n], wrong [n] (at least one), depth [n] (any number that grows away from the decision boundary). `share` of
     the samples, `inspected` their number; `recall`: the expectation over random orders of ties; `depth`: mean rank, 0
@@ -83,20 +82,15 @@ def recall(scores: Floats, wrong: NDArray[np.bool_], depth: Floats, shares: Sequ
     n = len(scores)
     if wrong.shape != (n,) or depth.shape != (n,) or not wrong.any():
         raise InputError(
-            f"{n} scores, {wrong.sum()} of {len(wrong)} labels wrong, {len(depth)} depths; recall takes as many of each, "
+            f"{n} scores, {wrong.sum()} of {len(wrong)} labels wrong, {len(depth)} depths; recall takes as many each "
             "and a wrong label"
         )
-    order = rankdata(depth) / n
+    order = np.empty(n)
+    order[np.argsort(depth, kind="stable")] = np.arange(1, n + 1) / n
     counts = [max(1, round(share * n)) for share in shares]
     seen = np.array([inspected(scores, count) for count in counts])
-    return pd.DataFrame(
-        {
-            "share": shares,
-            "inspected": counts,
-            "recall": seen @ wrong / wrong.sum(),
-            "depth": seen @ order / counts,
-        }
-    )
+    found, depths = seen @ wrong / wrong.sum(), seen @ order / counts
+    return {"share": list(shares), "inspected": counts, "recall": found, "depth": depths}
 
 
 def wrong_labels(audited: pd.DataFrame, main: Mapping[str, Any]) -> pd.DataFrame:
@@ -104,7 +98,7 @@ def wrong_labels(audited: pd.DataFrame, main: Mapping[str, Any]) -> pd.DataFrame
 
     `gain_over_main`: its recall minus that of the main reading (of the same function, or of the only one);
     `gain_over_f_alone`: of the same function and k without a graph filter; `gain_over_random` and so on: of these
-    methods. Raises InputError where the main reading is not there.
+    methods; `depth_over_influence_function`: the same of depth. Raises InputError where the main reading is not there.
     """
     table = audited.drop(columns="inspected")
     at = ["seed", "share"]
@@ -115,6 +109,9 @@ def wrong_labels(audited: pd.DataFrame, main: Mapping[str, Any]) -> pd.DataFrame
     for rival in RIVALS:
         own = table[table["method"] == rival]
         table = _gain(table, own, at, rival.replace("-", "_"), "recall")
+    theirs = audited[audited["method"] == "influence-function"].set_index(at)["depth"]
+    there = theirs.reindex(pd.MultiIndex.from_frame(table[at])).to_numpy()
+    table["depth_over_influence_function"] = table["depth"] - there
     return table
 
 

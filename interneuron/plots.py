@@ -563,7 +563,7 @@ def layers(clusters: pd.DataFrame, seed: int | None = None) -> Figure:
 
 
 @_styled
-def gallery(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+def samples(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     """Rows of samples' images with a line of text below each.
 
     Each row is a mapping with `title`, `images` ([samples, height, width], grey, or [samples, height, width, 3], in
@@ -580,7 +580,7 @@ def gallery(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
         images = np.asarray(row["images"], float)
         if images.ndim not in (3, 4) or not len(images) == len(row["texts"]) == len(row["marked"]):
             raise InputError(
-                f"gallery: images of shape {images.shape} with {len(row['texts'])} texts and {len(row['marked'])} marks"
+                f"samples: images of shape {images.shape} with {len(row['texts'])} texts and {len(row['marked'])} marks"
             )
         ceiling = height - top - number * (head + tile + text)
         figure.text(0.1 / WIDTH, (ceiling - 0.18) / height, row["title"], fontsize=9.5, va="center")
@@ -814,6 +814,144 @@ def importance(rows: Sequence[Mapping[str, Any]], features: Sequence[str], flagg
     if any(flags):
         marks.append(Line2D([], [], linestyle="none", label="* correlated with another"))
     foot.legend(handles=marks, loc="center", ncols=len(marks))
+    return figure
+
+
+@_styled
+def errors(selections: pd.DataFrame, curves: pd.DataFrame, main: Mapping[str, Any], reported: pd.DataFrame) -> Figure:
+    """Test error of the nearest neighbour among selected samples against their number: a panel a kernel and role.
+
+    `selections` has a row a seed, selection and count: seed, method, function, variant, k, p, role, quota, order,
+    threshold, count, error; `curves` one a seed and selection, with its mean error. MARGIN's readings with a filter are
+    a band; of them the main reading's (`main`: variant, k, p) with the least and the greatest mean error, and the best
+    of all, are lines, medians over the seeds; so are f alone (its best), MMD-critic and random choice. `reported` may
+    give a paper's: method, function, role, count, error. Raises InputError if a column is missing.
+    """
+    keys = ["function", "variant", "k", "p", "method", "role", "quota", "order", "threshold"]
+    _columns("errors", selections, ["seed", *keys, "count", "error"])
+    _columns("errors: curves", curves, ["seed", *keys, "error"])
+    middle = selections.groupby([*keys, "count"])["error"].median()
+    mean = curves.groupby(keys)["error"].median().reset_index()
+    functions = sorted(mean.loc[mean["method"] == "margin", "function"].unique())
+    roles = [role for role in ("prototypes", "criticisms") if (mean["role"] == role).any()]
+    figure, panels, foot = _panels(len(functions) * len(roles), 2.7, "Test error of the nearest selected sample")
+    cells = [(role, function) for role in roles for function in functions]
+    for axes, (role, function) in zip(panels, cells, strict=True):
+        here = mean[(mean["role"] == role) & (mean["function"] == function)]
+        margin, critic = here[here["method"] == "margin"], here[here["method"] == "mmd-critic"]
+        filtered, alone = margin[margin["variant"] != "f-alone"], margin[margin["variant"] == "f-alone"]
+        own = filtered
+        for name, value in main.items():
+            own = own[own[name] == value]
+        lines = [
+            (critic, "least", "MMD-critic", ORANGE, "s", "-"),
+            (mean[mean["method"] == "random"], "least", "random", GREY, "x", "-"),
+            (alone, "least", "f alone, best reading", GREEN, "D", "-"),
+            (filtered, "least", "MARGIN, best reading", SKY, "^", "-"),
+            (own, "least", "MARGIN, best order at the main k, p", BLUE, "o", "-"),
+            (own, "greatest", "MARGIN, worst order at the main k, p", BLUE, "v", ":"),
+        ]
+        if len(filtered):
+            band = middle.reset_index().merge(filtered[keys], on=keys).groupby("count")["error"]
+            axes.fill_between(band.min().index, band.min(), band.max(), color=SKY, alpha=0.2, linewidth=0)
+        for rows, which, label, colour, mark, dash in lines:
+            if rows.empty:
+                continue
+            row = rows.sort_values("error").iloc[0 if which == "least" else -1]
+            line = middle.loc[tuple(row[key] for key in keys)]
+            axes.plot(line.index, line, dash, color=colour, marker=mark, markersize=4, linewidth=1.5, label=label)
+        for method, colour in (("margin", "black"), ("mmd-critic", ORANGE)):
+            theirs = _where(reported, {"method": method, "function": function, "role": role})
+            if len(theirs):
+                name = "MARGIN" if method == "margin" else "MMD-critic"
+                label = f"{name}, reported"
+                axes.plot(theirs["count"], theirs["error"], "--", color=colour, linewidth=1.3, label=label)
+        axes.set_title(f"{role}, {function}", loc="left")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        axes.yaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.4, 0.8]))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("selected samples")
+        axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
+        axes.set_axisbelow(True)
+    panels[0].set_ylabel("wrong on the test split")
+    marks: dict[str, Any] = {}
+    for axes in panels:
+        marks |= {str(line.get_label()): line for line in axes.get_lines()}
+    marks["all of MARGIN's readings"] = Patch(color=SKY, alpha=0.3)
+    foot.legend(marks.values(), marks.keys(), loc="center", ncols=4, fontsize=7.5)
+    return figure
+
+
+@_styled
+def gallery(images: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    """Selected samples, a row a selection, first to last.
+
+    `images` is selections, samples, height, width in [0, 1]; `names` of the rows. Raises InputError if the shapes do
+    not fit.
+    """
+    tiles = _tiles("images", images, 4)
+    if len(names) != len(tiles):
+        raise InputError(f"gallery: {len(tiles)} rows of images take as many names, not {len(names)}")
+    columns = [str(number + 1) for number in range(tiles.shape[1])]
+    return _pictures(tiles, names, columns, title, "in the order of their choice", label=1.9)
+
+
+# Of methods that look for wrong labels: name, colour, dash, width.
+_AUDITS = {
+    ("margin", "symmetric"): ("MARGIN, high-pass", BLUE, "-", 2.4),
+    ("margin", "random-walk"): ("MARGIN, random walk", SKY, "-", 1.5),
+    ("margin", "as-published"): ("the printed listing", PURPLE, "-", 1.8),
+    ("margin", "f-alone"): ("f alone", GREEN, "--", 1.8),
+    ("knn-loss", ""): ("nearest neighbours' loss", GREEN, ":", 1.5),
+    ("influence-function", ""): ("influence function", ORANGE, "-", 1.8),
+    ("loss", ""): ("loss", YELLOW, ":", 1.5),
+    ("cross-validated-loss", ""): ("cross-validated loss", YELLOW, "-", 1.5),
+    ("cleanlab", ""): ("cleanlab", YELLOW, "--", 1.5),
+    ("random", ""): ("random", GREY, "-", 1.2),
+    ("oracle", ""): ("oracle", "black", ":", 1.2),
+}
+
+
+@_styled
+def recall(methods: pd.DataFrame, main: Mapping[str, Any], at: float) -> Figure:
+    """Wrong labels found against the share of samples inspected, a line a method: medians over the seeds.
+
+    `methods` has a row a seed, method, reading and share: seed, method, variant, k, p, share, recall. Left: each method
+    at the main k (and p, where it has one). Right: at the share nearest to `at`, MARGIN's filters and f alone by k, a
+    line a number of hops. Raises InputError if a column is missing.
+    """
+    _columns("recall", methods, ["seed", "method", "variant", "k", "p", "share", "recall"])
+    middle = methods.groupby(["method", "variant", "k", "p", "share"])["recall"].median().reset_index()
+    seeds = methods["seed"].nunique()
+    title = f"Wrong labels found, median of {seeds} seed{'s' * (seeds > 1)}"
+    figure, body, foot = _framed(4.1, title)
+    left, right = body.subplots(1, 2, width_ratios=[3, 2])
+    for (method, variant), (label, colour, dash, width) in _AUDITS.items():
+        rows = middle[(middle["method"] == method) & (middle["variant"] == variant)]
+        rows = rows[rows["k"].isin([0, main["k"]]) & rows["p"].isin([0, main["p"]])]
+        if len(rows):
+            left.plot([0, *rows["share"]], [0, *rows["recall"]], dash, color=colour, linewidth=width, label=label)
+    nearest = min(middle["share"].unique(), key=lambda share: abs(share - at))
+    for variant in ("symmetric", "random-walk", "as-published", "f-alone"):
+        rows = middle[(middle["method"] == "margin") & (middle["variant"] == variant) & (middle["share"] == nearest)]
+        _, colour, dash, _ = _AUDITS["margin", variant]
+        for (p, line), mark in zip(rows.groupby("p"), "os^Dv", strict=False):
+            right.plot(line["k"], line["recall"], dash, color=colour, marker=mark, markersize=4, linewidth=1.2)
+            right.annotate(f"p = {p:g}" if p else "", (line["k"].iloc[-1], line["recall"].iloc[-1]), (4, -3),
+                           textcoords="offset points", fontsize=7, color=colour)  # fmt: skip
+    for axes in (left, right):
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        axes.grid(color="#e4e4e4", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set_ylim(0, 1.03)
+    left.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
+    left.set(xlim=(0, 1), xlabel="samples inspected", ylabel="wrong labels found")
+    right.set(xlabel="neighbours k", title=f"by k, when {nearest:.0%} is inspected")
+    right.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    right.margins(x=0.15)
+    marks, names = left.get_legend_handles_labels()
+    foot.legend(marks, names, loc="center", ncols=6, fontsize=7.5, columnspacing=1.2)
     return figure
 
 

@@ -64,7 +64,7 @@ def main(job):
         for names, values in methods:
             table = margin_metrics.recall(values, y != true, depth, settings["shares"])
             usual = {"function": "", "variant": "", "k": 0, "p": 0}
-            tables.append(table.assign(seed=seed, **(usual | names)))
+            tables.append(pd.DataFrame({"seed": seed} | usual | names | table))
     columns = ["seed", "method", "function", "variant", "k", "p", "share", "inspected", "recall", "depth"]
     save_table(job.output[0], pd.concat(tables, ignore_index=True)[columns])
     log.info(f"{len(tables) // len(seeds)} scores of {len(rows):,} samples, {len(seeds)} seeds")

@@ -10,6 +10,9 @@ from interneuron.workflow.script import log, step
 
 MS_A_FRAME = 350
 MOST_REGIONS = 4
+MOST_IMAGES = 20
+# Share of samples inspected at which readings are compared: the paper's.
+LOOKED_AT = 0.3
 
 
 class Study:
@@ -294,6 +297,60 @@ def borders(study: Study) -> Any:
     return interneuron.plots.borders(quantiles, study.table("regions"))
 
 
+def reported_errors(study: Study) -> Any:
+    """Errors that the paper gives, as far as its claims are such numbers."""
+    import pandas as pd
+
+    keys = ("method", "function", "role", "count")
+    rows = [
+        {key: claim["where"][key] for key in keys} | {"error": float(claim["reported"])}
+        for claim in study.settings["claims"]
+        if claim["metric"] == "error" and set(keys) <= claim["where"].keys()
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "error"]).drop_duplicates(ignore_index=True).sort_values("count")
+
+
+def errors(study: Study) -> Any:
+    table = study.table("metrics")
+    selections, curves = (table[table["level"] == level] for level in ("selection", "curve"))
+    return interneuron.plots.errors(selections, curves, study.settings["main"], reported_errors(study))
+
+
+def gallery(study: Study, role: str) -> Any:
+    """The first of the least seed's selections: MMD-critic's, and the main reading's."""
+    import numpy as np
+
+    from interneuron import io
+
+    data = io.load_tensors(study.inputs.data, ["x"])["x"]
+    table, main = study.table("chosen"), study.settings["main"]
+    table = table[(table["seed"] == table["seed"].min()) & (table["role"] == role) & (table["rank"] < MOST_IMAGES)]
+    rows, names = [], []
+    for (method, function, quota, order, threshold), part in table[
+        (table["method"] != "margin")
+        | ((table["variant"] == main["variant"]) & (table["k"] == main["k"]) & (table["p"] == main["p"]))
+    ].groupby(["method", "function", "quota", "order", "threshold"], sort=True):
+        rows.append(data[part.sort_values("rank")["sample_id"]])
+        how = ", ".join(filter(None, [order, f"{threshold:.0%}" if threshold < 1 else "", quota.replace("none", "")]))
+        names.append(f"{method}, {function.removeprefix('mmd-')}" + f"\n{how}" * bool(how))
+    images = np.stack(rows)
+    low, high = float(data.min()), float(data.max())
+    return interneuron.plots.gallery((images - low) / (high - low), names, f"The first {role}")
+
+
+def prototypes(study: Study) -> Any:
+    return gallery(study, "prototypes")
+
+
+def criticisms(study: Study) -> Any:
+    return gallery(study, "criticisms")
+
+
+def recall(study: Study) -> Any:
+    table = study.table("metrics")
+    return interneuron.plots.recall(table[table["level"] == "method"], study.settings["main"], LOOKED_AT)
+
+
 def readings(study: Study, table: Any) -> dict[str, Any]:
     """Rows of influence.parquet of the main reading, and of the same function and k without a graph, by name."""
     main = study.settings["main"]
@@ -317,7 +374,7 @@ def orders(study: Study) -> Any:
             yield seed, scores | {"smallest margin": -margin}, known | {"margin": margin}
 
 
-def gallery(study: Study) -> Any:
+def first_samples(study: Study) -> Any:
     """The ten samples of highest score of the first seed."""
     import numpy as np
 
@@ -330,7 +387,7 @@ def gallery(study: Study) -> Any:
         rows.append({"title": name, "images": pictures(study, known["sample_id"][first])})
         rows[-1] |= {"texts": texts, "marked": predicted != y}
     title = f"Samples first in each order, seed {seed} (red: taken for another class; names are numbers of classes)"
-    return interneuron.plots.gallery(rows, title)
+    return interneuron.plots.samples(rows, title)
 
 
 def pictures(study: Study, rows: Any) -> Any:
@@ -400,7 +457,7 @@ def attacks(study: Study) -> Any:
     first = np.flatnonzero(success)[:10]
     before = pictures(study, rows[attacked == 1][first])
     marked = np.zeros(len(first), bool)
-    return interneuron.plots.gallery(
+    return interneuron.plots.samples(
         [
             {"title": "before", "images": before, "texts": [""] * len(first), "marked": marked},
             {
@@ -430,14 +487,18 @@ FIGURES = Registry(
         "lesions.png": lesions,
         "sizes.png": sizes,
         "null.png": null,
+        "gallery.png": first_samples,
+        "inspection.png": inspection,
+        "histograms.png": histograms,
+        "attacks.png": attacks,
+        "errors.png": errors,
+        "prototypes.png": prototypes,
+        "criticisms.png": criticisms,
+        "recall.png": recall,
         "regions.png": regions,
         "importance.png": importance,
         "merging.png": merging,
         "borders.png": borders,
-        "gallery.png": gallery,
-        "inspection.png": inspection,
-        "histograms.png": histograms,
-        "attacks.png": attacks,
     },
 )
 

@@ -356,7 +356,12 @@ STUDY, VAE, DIGITS, TOP = (
         (DIGITS, "prepare.test_shar", 0.1, "prepare.test_shar is no known key (did you mean test_share?); prepare "),
         (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes strict, studies and title"),
         (STUDY, "paper", None, "paper is missing, but takes a value"),
-        (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae', 'judge', 'mlp', 'strided' or 'photo-network'"),
+        (
+            VAE,
+            "architecture",
+            None,
+            "architecture is missing, but takes 'conditional-vae', 'judge', 'mlp', ",
+        ),
         (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx', 'digits', "),
         # types
         (STUDY, "activations.digits", 5, "activations.digits is 5, but takes a list"),
@@ -409,7 +414,12 @@ STUDY, VAE, DIGITS, TOP = (
             "evaluate.kind is 'regions', but takes 'neurons', as the study's sections say",
         ),
         (VAE, "learning_rate", 0, "learning_rate is 0, but takes a number above 0.0"),
-        (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae', 'judge', 'mlp', 'strided' or 'photo-network'"),
+        (
+            VAE,
+            "architecture",
+            "vae",
+            "architecture is 'vae', but takes 'conditional-vae', 'judge', 'mlp', ",
+        ),
         (VAE, "seeds", 5, "seeds is 5, but takes a multiple of block, which is 2"),
         (
             DIGITS,

@@ -255,11 +255,12 @@ class Plan:
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
+        if (main := getattr(study.evaluate, "main", None)) is not None:
+            settings["main"] = main.model_dump(mode="json")
         if study.kind != "neurons":
             own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
             settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
         if isinstance(study.evaluate, EvaluateBoundaries | EvaluateAttacks) and study.influence is not None:
-            settings["main"] = study.evaluate.main.model_dump(mode="json")
             settings["function"] = study.influence.functions[0].key
         return self._coded("figures", settings, {wildcards.figure})
 
