@@ -565,7 +565,7 @@ def layers(clusters: pd.DataFrame, seed: int | None = None) -> Figure:
 
 
 @_styled
-def gallery(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+def samples(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     """Rows of samples' images with a line of text below each.
 
     Each row is a mapping with `title`, `images` ([samples, height, width], grey, or [samples, height, width, 3], in
@@ -582,7 +582,7 @@ def gallery(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
         images = np.asarray(row["images"], float)
         if images.ndim not in (3, 4) or not len(images) == len(row["texts"]) == len(row["marked"]):
             raise InputError(
-                f"gallery: images of shape {images.shape} with {len(row['texts'])} texts and {len(row['marked'])} marks"
+                f"samples: images of shape {images.shape} with {len(row['texts'])} texts and {len(row['marked'])} marks"
             )
         ceiling = height - top - number * (head + tile + text)
         figure.text(0.1 / WIDTH, (ceiling - 0.18) / height, row["title"], fontsize=9.5, va="center")

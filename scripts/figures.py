@@ -320,7 +320,7 @@ def orders(study: Study) -> Any:
             yield seed, scores | {"smallest margin": -margin}, known | {"margin": margin}
 
 
-def gallery(study: Study) -> Any:
+def first_samples(study: Study) -> Any:
     """The ten samples of highest score of the first seed."""
     import numpy as np
 
@@ -333,7 +333,7 @@ def gallery(study: Study) -> Any:
         rows.append({"title": name, "images": pictures(study, known["sample_id"][first])})
         rows[-1] |= {"texts": texts, "marked": predicted != y}
     title = f"Samples first in each order, seed {seed} (red: taken for another class; names are numbers of classes)"
-    return interneuron.plots.gallery(rows, title)
+    return interneuron.plots.samples(rows, title)
 
 
 def pictures(study: Study, rows: Any) -> Any:
@@ -403,7 +403,7 @@ def attacks(study: Study) -> Any:
     first = np.flatnonzero(success)[:10]
     before = pictures(study, rows[attacked == 1][first])
     marked = np.zeros(len(first), bool)
-    return interneuron.plots.gallery(
+    return interneuron.plots.samples(
         [
             {"title": "before", "images": before, "texts": [""] * len(first), "marked": marked},
             {
@@ -520,6 +520,10 @@ FIGURES = Registry(
         "lesions.png": lesions,
         "sizes.png": sizes,
         "null.png": null,
+        "gallery.png": first_samples,
+        "inspection.png": inspection,
+        "histograms.png": histograms,
+        "attacks.png": attacks,
         "errors.png": errors,
         "prototypes.png": prototypes,
         "criticisms.png": criticisms,
@@ -528,10 +532,6 @@ FIGURES = Registry(
         "importance.png": importance,
         "merging.png": merging,
         "borders.png": borders,
-        "gallery.png": gallery,
-        "inspection.png": inspection,
-        "histograms.png": histograms,
-        "attacks.png": attacks,
         "labels.png": labels,
         "judged.png": judged,
         "overlays.png": overlays,

@@ -270,7 +270,6 @@ class Plan:
             own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
             settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
         if isinstance(study.evaluate, EvaluateBoundaries | EvaluateAttacks) and study.influence is not None:
-            settings["main"] = study.evaluate.main.model_dump(mode="json")
             settings["function"] = study.influence.functions[0].key
         return self._coded("figures", settings, {wildcards.figure})
 

@@ -247,7 +247,8 @@ def _check_photos(study: Study, datasets: Mapping[str, Dataset]) -> None:
     assert study.dataset is not None
     if not isinstance(datasets[study.dataset].prepare, PhotosReader | ImagenetReader):
         raise RefusedError("dataset", study.dataset, f"a dataset of photos, which model {study.model} takes")
-    if study.features is not None and study.features.head is None and "evaluate" in study.steps():
+    asked = study.influence is not None and study.influence.needs_features()
+    if study.features is not None and study.features.head is None and asked:
         takes = f"a section, since model {study.model} was not trained on the classes of {study.dataset}"
         raise RefusedError("features.head", MISSING, takes)
 
