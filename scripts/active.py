@@ -20,7 +20,7 @@ class Graph:
     def __init__(self, path):
         import numpy as np
 
-        from interneuron.data import csr_from_parts
+        from interneuron.citations import csr_from_parts
         from interneuron.graphs import from_links
 
         data = load_tensors(path)

@@ -8,7 +8,7 @@ from interneuron.workflow.script import Progress, log, step
 def main(job):
     import torch
 
-    from interneuron.data import csr_from_parts
+    from interneuron.citations import csr_from_parts
     from interneuron.graph_networks import autoencode
     from interneuron.graphs import from_links
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from interneuron import data
+from interneuron import citations
+from interneuron.data import stratified_split
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
@@ -18,7 +19,7 @@ LABELLED, TEST, VALIDATION, APART = range(4)
 def planetoid(files, settings):
     """With the published split; what is neither test nor validation node may be labelled, if its class is known."""
     folder = Path(next(iter(files.values()))).parent
-    graph = data.read_planetoid(folder, settings["name"])
+    graph = citations.read_planetoid(folder, settings["name"])
     split = np.where(graph.y >= 0, LABELLED, APART)
     split[graph.test], split[graph.validation] = TEST, VALIDATION
     return graph, split
@@ -26,13 +27,13 @@ def planetoid(files, settings):
 
 def karate(files, settings):
     """With a split drawn class by class."""
-    graph = data.karate_club()
+    graph = citations.karate_club()
     draw = generator(settings["split_seed"], "split")
     split = np.zeros(len(graph.y), np.int64)
-    test = data.stratified_split(graph.y, settings["test_share"], draw)
+    test = stratified_split(graph.y, settings["test_share"], draw)
     rest = np.flatnonzero(~test)
     split[test] = TEST
-    split[rest[data.stratified_split(graph.y[rest], settings["validation_share"], draw)]] = VALIDATION
+    split[rest[stratified_split(graph.y[rest], settings["validation_share"], draw)]] = VALIDATION
     return graph, split
 
 
@@ -48,7 +49,7 @@ def main(job):
         raise InputError(f"the graph has a node of class {graph.y.max()}; it takes 0 to {classes - 1}")
     save_tensors(
         job.output[0],
-        data.csr_parts(graph.x, "x") | {"y": graph.y, "links": graph.links, "split": split.astype(np.uint8)},
+        citations.csr_parts(graph.x, "x") | {"y": graph.y, "links": graph.links, "split": split.astype(np.uint8)},
         {"classes": classes, "features": graph.x.shape[1]},
     )
     log.info(

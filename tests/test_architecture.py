@@ -17,7 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from interneuron import data
+from interneuron import citations
 from interneuron.errors import InputError
 from interneuron.workflow import config
 from interneuron.workflow.plan import Plan
@@ -234,7 +234,7 @@ def test_scripts_know_no_study(path: Path) -> None:
 def test_nothing_that_can_run_code_is_read(path: Path) -> None:
     unsafe = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
     there = {name.split(".")[0] for name in imports(path)} & unsafe
-    assert there <= ({"pickle"} if path == ROOT / "interneuron/data.py" else set()), named(path)
+    assert there <= ({"pickle"} if path == ROOT / "interneuron/citations.py" else set()), named(path)
     for name, call in calls(path):
         assert not name.startswith("pickle.") or name == "pickle.UnpicklingError", f"{named(path)}:{call.lineno}"
         assert name not in ("eval", "exec", "compile", "__import__"), f"{named(path)}:{call.lineno}"
@@ -249,8 +249,8 @@ def test_nothing_that_can_run_code_is_read(path: Path) -> None:
 
 def test_the_reader_of_pickles_makes_nothing_but_plain_data() -> None:
     """The Planetoid files are pickles of Python 2."""
-    assert data._Unpickler.find_class is not pickle.Unpickler.find_class
-    assert set(data._KNOWN) == {
+    assert citations._Unpickler.find_class is not pickle.Unpickler.find_class
+    assert set(citations._KNOWN) == {
         ("numpy.core.multiarray", "_reconstruct"),
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
@@ -260,7 +260,7 @@ def test_the_reader_of_pickles_makes_nothing_but_plain_data() -> None:
     }
     for module, name in (("os", "system"), ("builtins", "eval"), ("numpy", "load")):
         with pytest.raises(InputError, match=name):
-            data._Unpickler(io.BytesIO()).find_class(module, name)
+            citations._Unpickler(io.BytesIO()).find_class(module, name)
 
 
 def test_the_loader_of_yaml_is_safe() -> None:
