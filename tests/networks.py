@@ -1,5 +1,7 @@
 """Piecewise-affine networks with random weights: a few that are named, and those that hypothesis makes."""
 
+from itertools import pairwise
+
 import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -52,7 +54,7 @@ class Functional(nn.Module):
 
 
 def randomised(network: nn.Module, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The network in eval mode with random weights, biases and running statistics, of a scale that keeps numbers near 1."""
+    """The network in eval mode, all its numbers random, of a scale that keeps what runs through it near 1."""
     stream = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in [*network.named_parameters(), *network.named_buffers()]:
@@ -73,7 +75,7 @@ def inputs(n: int, shape: tuple[int, ...], seed: int = 0, dtype: torch.dtype = t
 
 def perceptron(*sizes: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Sequential:
     modules: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         modules += [nn.Linear(a, b), nn.ReLU()]
     network = randomised(nn.Sequential(*modules[:-1]), seed, dtype)
     assert isinstance(network, nn.Sequential)
@@ -180,7 +182,7 @@ def _layer(draw, shape, depth=0):
         padding = max(draw(st.integers(0, 1)), dilation * (kernel - 1) + 1 - room)
         stride = draw(st.integers(1, 2))
         return conv(channels, out, kernel, stride=stride, padding=padding, dilation=dilation, bias=bias)
-    kernel = min(kernel, room)
+    kernel = min(kernel + (kind == "maximum"), room)
     padding, ceil = draw(st.integers(0, kernel // 2)), draw(st.booleans())
     stride = draw(st.integers(1, 2))
     if kind == "maximum":
