@@ -116,11 +116,11 @@ def test_the_pattern_changes_in_the_nearest_unit_just_beyond_its_distance():
 
 
 def test_a_residual_network_of_torchvision():
-    network, x = randomised(resnet(), 1), inputs(1, (3, 8, 8), 2)
+    network, x = randomised(resnet(), 1), inputs(1, (3, 4, 4), 2)
     found = regions.border_distances(network, x)
     assert found.distances.shape == (1, sum(site.units for site in regions.sites(network, x)))
     here = regions.activation_patterns(network, x)
-    step = inputs(20, (3, 8, 8), 3)
+    step = inputs(20, (3, 4, 4), 3)
     step *= 0.5 * found.nearest / step.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     assert (regions.activation_patterns(network, x + step) == here).all()
 

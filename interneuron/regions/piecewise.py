@@ -103,6 +103,12 @@ class Hinge:
         """The output for pre-activations z with the branches held at `code`."""
         return torch.where(code, z, self._below(z))
 
+    def run(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The branches taken, and the output."""
+        code = self.code(z.detach())
+        plain = not isinstance(self.negative_slope, Tensor) and not self.negative_slope
+        return code, functional.relu(z) if plain else self.apply(code, z)
+
     def slope(self, code: Tensor, dtype: torch.dtype) -> Tensor:
         """dy / dz of each unit; of a ReLU as bool."""
         if isinstance(self.negative_slope, Tensor) or self.negative_slope:
@@ -150,6 +156,10 @@ class Clip:
 
     def apply(self, code: Tensor, z: Tensor) -> Tensor:
         return torch.where(code == 1, z, self.offset(code, z.dtype))
+
+    def run(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        code = self.code(z.detach())
+        return code, self.apply(code, z)
 
     def slope(self, code: Tensor, dtype: torch.dtype) -> Tensor:
         return (code == 1).to(dtype)
@@ -320,8 +330,8 @@ class PiecewiseAffine:
             if isinstance(step, Linear):
                 h = functional.linear(h, step.weight, step.bias)
             else:
-                taken.append(step.code(h.detach()) if codes is None else codes[len(taken)])
-                h = step.apply(taken[-1], h)
+                code, h = step.run(h) if codes is None else (codes[len(taken)], step.apply(codes[len(taken)], h))
+                taken.append(code)
         return h, taken
 
     def _forward(self, x: Tensor) -> Any:
