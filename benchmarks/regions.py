@@ -173,9 +173,8 @@ def memory(samples, mnist):
     with tempfile.TemporaryFile(buffering=0) as file:
         for found in regions.affine_blocks(network, x):
             file.write(found.omega.numpy())
-    print(
-        f"784-256-128-10, {samples:,} images, all classes streamed: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, images included"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"784-256-128-10, {samples:,} images, all classes streamed: peak memory {peak:.2f} GiB, images included")
 
 
 def unique(repeats):
