@@ -79,7 +79,7 @@ def test_the_identity_holds_on_every_sample(name, dtype):
     torch.testing.assert_close(omega, jacobian(network, x), rtol=tolerance, atol=tolerance)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(drawn_networks())
 def test_the_identity_holds_on_networks_of_any_make(case):
     network, x = case

@@ -80,7 +80,7 @@ def test_a_unit_that_nothing_can_change_is_infinitely_far():
     assert found.unit.tolist() == [0, 0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(drawn_networks(dtypes=(torch.float64,)))
 def test_no_pattern_changes_within_the_nearest_distance(case):
     network, x = case

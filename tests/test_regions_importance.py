@@ -11,7 +11,7 @@ from interneuron import regions
 from interneuron.errors import InputError
 
 
-def summed(network, u, v, steps=2000):
+def summed(network, u, v, steps=1500):
     """Integrated gradients of one sample by the midpoint rule, with autograd's derivatives: [outputs, d]."""
     t = (torch.arange(steps, dtype=u.dtype) + 0.5) / steps
     points = (v + t.view(-1, *[1] * u.ndim) * (u - v)).requires_grad_()
@@ -152,7 +152,7 @@ def test_integrated_gradients_are_the_limit_of_sums_along_the_path(name):
         torch.testing.assert_close(found, expected, rtol=0, atol=3e-3 * expected.abs().max().item())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(drawn_networks(dtypes=(torch.float64,)))
 def test_integrated_gradients_sum_to_the_rise_of_the_output(case):
     network, x = case

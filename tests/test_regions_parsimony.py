@@ -277,7 +277,7 @@ def test_groups_are_those_of_weighted_k_means():
     assert adjusted_rand_score(fit.labels_, regions.group_regions(points, counts, 5).labels) == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(LABELS)
 def test_agreement_is_the_adjusted_rand_index(pairs):
     labels, truth = np.array(pairs).T
@@ -285,7 +285,7 @@ def test_agreement_is_the_adjusted_rand_index(pairs):
     assert regions.partition_agreement(truth, truth + 7) == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(LABELS)
 def test_what_merging_can_attain(pairs):
     labels, truth = np.array(pairs).T

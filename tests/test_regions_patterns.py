@@ -108,7 +108,7 @@ def test_sites_of_all_kinds_follow_each_other():
     assert parts[1].shape == (12, 36 * 4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(drawn_networks(dtypes=(torch.float64,)))
 def test_samples_of_one_pattern_have_one_map(case):
     network, x = case
@@ -149,7 +149,7 @@ def assert_regions(found, rows):
     assert found.labels.dtype == found.counts.dtype == found.first.dtype == np.int64
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(BYTES)
 def test_unique_patterns_are_those_of_torch(rows):
     found = regions.unique_patterns(rows)
