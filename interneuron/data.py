@@ -665,18 +665,19 @@ class _PickledCsr:
     """Receives the state of a pickled `csr_matrix`."""
 
 
-_PICKLED_ARRAY = object()
+class _PickledArray:
+    """Stands for `numpy.ndarray` where a pickle names it."""
 
 
 def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray:
-    if kind is not _PICKLED_ARRAY or shape != (0,):
+    if kind is not _PickledArray or shape != (0,):
         raise pickle.UnpicklingError("an array that is not made empty first")
     return np.empty(0)
 
 
 _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): _PICKLED_ARRAY,
+    ("numpy", "ndarray"): _PickledArray,
     ("numpy", "dtype"): np.dtype,
     ("scipy.sparse.csr", "csr_matrix"): _PickledCsr,
     ("collections", "defaultdict"): defaultdict,

@@ -278,7 +278,7 @@ def attacks(job):
     log.info(f"{min(row['success'] for row in rows):.1%} or more of every seed's attacks were successful")
 
 
-def active(job):
+def active_learning(job):
     """Metrics of a study of active learning: accuracies, and how far each way of choosing is ahead of others."""
     from interneuron import comparisons, io
 
@@ -323,12 +323,12 @@ KINDS = Registry(
         "neurons": neurons,
         "regions": regions,
         "prototypes": prototypes,
-        "labels": labels,
+        "wrong-labels": labels,
         "attacks": attacks,
         "boundaries": boundaries,
-        "active": active,
+        "active-learning": active_learning,
         "saliency": saliency,
-        "influence": influence,
+        "node-influence": influence,
     },
 )
 

@@ -19,27 +19,20 @@ from interneuron.seeds import generator
 from interneuron.workflow.script import log, step
 
 
-def drawn(settings, samples):
-    return random_split(samples, settings["test_share"], generator(settings["seed"], "split"))
-
-
 def boolean(files, settings):
     features, random = settings["features"], generator(settings["seed"], "samples")
     x, y = boolean_table(settings["samples"], features, settings["terms"], random)
-    return x, y, [f"v{number + 1}" for number in range(features)], drawn(settings, len(y))
+    return x, y, [f"v{number + 1}" for number in range(features)]
 
 
 def titanic(files, settings):
-    x, y = read_titanic(files[settings["file"]])
-    return x, y, TITANIC, drawn(settings, len(y))
+    return *read_titanic(files[settings["file"]]), TITANIC
 
 
 def enron(files, settings):
-    """The words are chosen by the train mails alone."""
     texts, y, _ = read_enron(files[settings["file"]])
-    test = drawn(settings, len(y))
-    words = vocabulary((text for text, held in zip(texts, test, strict=True) if not held), settings["words"])
-    return word_counts(texts, words), y, words, test
+    words = vocabulary(texts, settings["words"])
+    return word_counts(texts, words), y, words
 
 
 READERS = Registry("reader", {"boolean": boolean, "titanic": titanic, "enron": enron})
@@ -48,7 +41,8 @@ READERS = Registry("reader", {"boolean": boolean, "titanic": titanic, "enron": e
 def main(job):
     settings = job.params.settings
     files = {Path(file).name: file for file in job.input.files}
-    x, y, features, test = READERS[settings["reader"]](files, settings)
+    x, y, features = READERS[settings["reader"]](files, settings)
+    test = random_split(len(y), settings["test_share"], generator(settings["seed"], "split"))
     classes = settings["classes"]
     tensors = {"x": x, "y": y, "split": test.astype(np.uint8)}
     save_tensors(job.output[0], tensors, {"classes": classes, "features": features})

@@ -84,7 +84,7 @@ def learn(folder, data, block, **changes):
     )
     run("embed", {"data": data}, [files.embedding], EMBED, block=block)
     run("active", {"data": data, "embedding": files.embedding}, [files.active], ACTIVE | changes, block=block)
-    run("evaluate", {"active": files.active}, [files.metrics], {"kind": "active"})
+    run("evaluate", {"active": files.active}, [files.metrics], {"kind": "active-learning"})
     return files
 
 
@@ -387,7 +387,7 @@ ENTRIES = sorted(
 def test_every_claim_asks_for_one_row_a_seed(club, bright, name):
     """Its metric is there, and it names a method that the study has."""
     study = config.load_all(ROOT).studies[name]
-    columns = set(of(club.blocks if study.kind == "active" else bright.blocks, "metrics").columns)
+    columns = set(of(club.blocks if study.kind == "active-learning" else bright.blocks, "metrics").columns)
     for claim in study.claims:
         if claim.holds_if is None:
             assert claim.not_comparable
@@ -395,7 +395,7 @@ def test_every_claim_asks_for_one_row_a_seed(club, bright, name):
         claims.parse(claim.holds_if)
         assert {claim.metric, *claim.where} <= columns, claim.id
         where = claim.where
-        if study.kind == "active":
+        if study.kind == "active-learning":
             assert where["method"] == "all" or where["labels"] in study.active.labels, claim.id
             assert where["method"] in ["all", *(entry.variant for entry in study.active.filters)], claim.id
         else:

@@ -76,7 +76,7 @@ def labels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("labels")
     inputs = study(folder, prepared(folder / "data.safetensors"), GRAPH, DISTRUST)
     inputs["audited"] = run("audit", inputs, folder / "audited.parquet", AUDIT, block="000-001")
-    evaluate = {"kind": "labels", "main": MAIN, "top": 0.1}
+    evaluate = {"kind": "wrong-labels", "main": MAIN, "top": 0.1}
     inputs["metrics"] = run("evaluate", inputs, folder / "metrics.parquet", evaluate)
     return SimpleNamespace(**inputs)
 
@@ -339,7 +339,7 @@ def test_every_claim_names_a_metric_at_a_level_that_has_it():
     studies, page = config.load_all(ROOT).studies, documented()
     asked = 0
     for study in studies.values():
-        if study.kind not in ("influence", "labels", "prototypes"):
+        if study.kind not in ("node-influence", "wrong-labels", "prototypes"):
             continue
         for claim in study.claims:
             asked += 1
@@ -357,9 +357,9 @@ def draw(study, output, claims=()):
     return run("figures", inputs, output, settings, study="s", figure=output.name)
 
 
-@pytest.mark.parametrize("name", [*KINDS["labels"].figures, *KINDS["prototypes"].figures])
+@pytest.mark.parametrize("name", [*KINDS["wrong-labels"].figures, *KINDS["prototypes"].figures])
 def test_every_figure(name, request, tmp_path):
-    study = request.getfixturevalue("labels" if name in KINDS["labels"].figures else "prototypes")
+    study = request.getfixturevalue("labels" if name in KINDS["wrong-labels"].figures else "prototypes")
     keys = {"method": "margin", "function": "mmd-global", "role": "prototypes"}
     reported = [{"metric": "error", "where": keys | {"count": count}, "reported": "0.2"} for count in (5, 12)]
     first = draw(study, tmp_path / "a" / name, reported)

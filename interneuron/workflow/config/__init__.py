@@ -207,8 +207,8 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
         there = datasets[dataset].prepare.classes
         _check_indices("graph.samples.classes", study.graph.samples.classes, there, f"classes of dataset {dataset}")
     for name in {study.dataset or models[study.models()[0]].dataset}:
-        if (datasets[name].step == "link") != (study.kind == "active"):
-            takes = "a dataset that is a graph" if study.kind == "active" else "a dataset that is no graph"
+        if (datasets[name].step == "link") != (study.kind == "active-learning"):
+            takes = "a dataset that is a graph" if study.kind == "active-learning" else "a dataset that is no graph"
             raise RefusedError("dataset" if study.dataset else "model", study.dataset or study.model, takes)
     if study.model is None:
         return

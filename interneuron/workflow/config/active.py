@@ -62,4 +62,6 @@ class Active(Entry):
 class EvaluateActive(Entry):
     """Metrics of a study of active learning, a row a seed, way of choosing and number of labels."""
 
-    kind: Literal["active"] = Field(default="active", description="Follows from the study's sections.")
+    kind: Literal["active-learning"] = Field(
+        default="active-learning", description="Follows from the study's sections."
+    )

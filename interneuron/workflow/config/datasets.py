@@ -74,7 +74,7 @@ class EnronReader(Entry):
 
     reader: Literal["enron"] = Field(description="The format: `enron`.")
     file: RelativePath = Field(description="The archive.", examples=["enron1.tar.gz"])
-    words: Count = Field(default=500, description="Words that are counted: the most frequent ones of the train mails.")
+    words: Count = Field(default=500, description="Words that are counted: the most frequent ones.")
     test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of mails to test on.")
     seed: Index = Field(default=0, description="Seed of the split.")
     classes: Literal[2] = Field(default=2, description="Number of classes.")

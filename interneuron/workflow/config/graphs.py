@@ -174,6 +174,6 @@ TOP: Any = Field(default=0.1, description="Share of the nodes, of most influence
 class EvaluateInfluence(Entry):
     """Metrics of a study of influence, a row a seed and thing measured."""
 
-    kind: Literal["influence"] = Field(default="influence", description="Follows from the study's sections.")
+    kind: Literal["node-influence"] = Field(default="node-influence", description="Follows from the study's sections.")
     main: Reading = MAIN
     top: Share = TOP

@@ -97,8 +97,8 @@ KINDS = {
             "prototypes.png": ("data", "chosen"),
         },
     ),
-    "labels": Kind(section="audit", reads=("influence", "audited"), figures={"recall.png": ("metrics",)}),
-    "active": Kind(section="active", reads=("active",), figures={"labels.png": ("metrics",)}),
+    "wrong-labels": Kind(section="audit", reads=("influence", "audited"), figures={"recall.png": ("metrics",)}),
+    "active-learning": Kind(section="active", reads=("active",), figures={"labels.png": ("metrics",)}),
     "saliency": Kind(
         section="saliency",
         reads=("saliency",),
@@ -123,5 +123,5 @@ KINDS = {
         },
         architectures=("strided", "photo-network"),
     ),
-    "influence": Kind(section="influence", reads=("influence",), figures={}),
+    "node-influence": Kind(section="influence", reads=("influence",), figures={}),
 }

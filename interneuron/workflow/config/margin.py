@@ -54,6 +54,6 @@ class EvaluatePrototypes(Entry):
 class EvaluateLabels(Entry):
     """Metrics of a study of wrong labels, a row a seed and thing measured."""
 
-    kind: Literal["labels"] = Field(default="labels", description="Follows from the study's sections.")
+    kind: Literal["wrong-labels"] = Field(default="wrong-labels", description="Follows from the study's sections.")
     main: Reading = MAIN
     top: Share = TOP
