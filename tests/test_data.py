@@ -538,3 +538,36 @@ def test_prepared_tables(tabulate, tmp_path, monkeypatch, caplog):
     np.testing.assert_array_equal(tensors["x"], data.read_titanic(tmp_path / "train.csv")[0])
     assert tensors["split"].sum() == 10
     assert io.metadata(task.output[0]) == {"classes": 2, "features": list(data.TITANIC)}
+
+
+# other splits, and wrong labels
+
+
+def test_a_redrawn_split_has_as_many_of_every_class() -> None:
+    y = np.array([0] * 10 + [1] * 5 + [2] * 7)
+    split = (np.arange(22) % 3 == 0).astype(np.uint8)
+    drawn = [data.redraw_split(split, y, generator(seed, "split")) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).any()
+    for other in drawn:
+        assert other.dtype == split.dtype
+        for label in range(3):
+            assert other[y == label].sum() == split[y == label].sum()
+
+
+def test_flips_are_the_share_of_every_class() -> None:
+    y = np.array([3] * 40 + [8] * 20)
+    flipped = data.flip_labels(y, 0.1, generator(0, "flips"))
+    assert (flipped != y)[:40].sum() == 4
+    assert (flipped != y)[40:].sum() == 2
+    assert set(flipped) == {3, 8}
+    assert (y == np.array([3] * 40 + [8] * 20)).all()
+    many = data.flip_labels(np.repeat(np.arange(4), 50), 1.0, generator(0, "flips"))
+    assert (many != np.repeat(np.arange(4), 50)).all()
+    assert len(np.unique(many[:50])) == 3
+
+
+@pytest.mark.parametrize(("y", "share"), [(np.array([0, 1]), 1.5), (np.array([1, 1]), 0.1)])
+def test_flips_refuse(y: np.ndarray, share: float) -> None:
+    with pytest.raises(InputError, match="flips take a share of 0 to 1 and two classes or more"):
+        data.flip_labels(y, share, generator(0, "flips"))

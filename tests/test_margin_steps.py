@@ -197,7 +197,7 @@ def test_features_take_the_place_of_the_data(labels, tmp_path):
             "kde": signals.kernel_density(x, tensors["predicted"], tensors["train.x"], tensors["train.y"], 1.0),
             "margin": signals.prediction_margin(tensors["scores"]),
             "hidden": tensors["hidden"],
-            "distrust": signals.distrust(graph, tensors["predicted"]),
+            "distrust-predicted": signals.distrust(graph, tensors["predicted"]),
         }
         for name, f in expected.items():
             own = table[(table["seed"] == seed) & (table["function"] == name) & (table["k"] == 3)]
@@ -272,7 +272,7 @@ def test_errors_are_scikit_learns(prototypes):
                 rows = part[part["rank"] < count]["sample_id"].to_numpy()
                 model = KNeighborsClassifier(1).fit(nodes.x(rows, seed), nodes.y(rows, seed))
                 error = 1 - model.score(nodes.x(test, seed), nodes.y(test, seed))
-                found = metrics[(metrics[keys] == key).all(axis=1) & (metrics["count"] == count)]["error"]
+                found = metrics[(metrics[keys] == list(key)).all(axis=1) & (metrics["count"] == count)]["error"]
                 assert found.tolist() == pytest.approx([error])
 
 
@@ -403,3 +403,15 @@ def test_the_listing_refuses_isolated_nodes(labels, tmp_path):
 def test_more_prototypes_than_samples_are_refused(prototypes, tmp_path):
     with pytest.raises(InputError, match="a selection takes no more than there are"):
         run("choose", vars(prototypes), tmp_path / "c.parquet", CHOOSE | {"counts": [5, 500]}, block="000-000")
+
+
+def test_a_file_that_is_no_graph_is_refused(labels, tmp_path):
+    file = tmp_path / "graph.npz"
+    with pytest.raises(InputError, match="there is no file"):
+        Graphs(file)
+    file.write_bytes(labels.graph.read_bytes()[:200])
+    with pytest.raises(InputError, match="is not a whole graph of this workflow"):
+        Graphs(file)
+    sparse.save_npz(file, sparse.eye_array(3).tocsr())
+    with pytest.raises(InputError, match="is not a whole graph of this workflow"):
+        Graphs(file)
