@@ -15,6 +15,7 @@ _ROOMS = (
     "boundary_metrics",
     "capture",
     "causal",
+    "citations",
     "claims",
     "clustering",
     "comparisons",
