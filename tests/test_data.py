@@ -311,7 +311,7 @@ def test_titanic_is_cleaned_as_published(write, seed):
     np.testing.assert_array_equal(y, classes)
 
 
-@pytest.mark.system
+@pytest.mark.published
 def test_the_published_titanic_has_these_counts(tmp_path):
     """Of each step of the cleaning, on the file itself: from INTERNEURON_MIRROR or the network."""
     import os
