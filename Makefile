@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help install run paper ledger test test-system lint bench lock same clean
+.PHONY: help install run paper ledger test test-system test-published lint bench lock same clean
 
 # The first of these that starts is used, or PYTHON=/path/to/python.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
@@ -43,12 +43,15 @@ ledger: install ## merge the last run's claims into docs/ledger.tsv and the READ
 	$(BIN)/interneuron ledger
 
 test: install ## all tests that need Python only
-	$(BIN)/python -m pytest -m "not system" -n 2 --dist loadfile --durations=8
+	$(BIN)/python -m pytest -m "not system and not published" -n 2 --dist loadfile --durations=8
 
 test-system: install ## the tests that need a browser or more time (installs Debian's chromium if it may)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 	|| { echo "error: make test-system needs Chromium: install Debian's package chromium, or run it as root where apt-get is"; exit 1; }
 	$(BIN)/python -m pytest -m system --durations=8
+
+test-published: install ## the tests that read published data, from the network or INTERNEURON_MIRROR
+	$(BIN)/python -m pytest -m published
 
 lint: install ## ruff, snakefmt, snakemake --lint, mypy, generated documentation
 	$(BIN)/ruff check .

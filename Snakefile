@@ -31,7 +31,7 @@ if workflow.is_main_process:  # jobs on other machines read this file too
 
 
 wildcard_constraints:
-    dataset=PLAN.one_of(PLAN.project.datasets),
+    dataset=PLAN.one_of([*PLAN.project.datasets, *PLAN.sources("download")]),
     model=PLAN.one_of(PLAN.project.models),
     study=PLAN.one_of(PLAN.project.studies),
     block=r"[0-9]+-[0-9]+",
@@ -56,6 +56,7 @@ include: "rules/models.smk"
 include: "rules/neurons.smk"
 include: "rules/regions.smk"
 include: "rules/structured.smk"
+include: "rules/networks.smk"
 include: "rules/graphs.smk"
 include: "rules/results.smk"
 
@@ -74,6 +75,4 @@ onsuccess:
 
 onerror:
     PLAN.save()
-    print(
-        "Stopped. What is finished is kept: the same command goes on from there. Logs of each job: logs/RULE/"
-    )
+    print("Stopped; what is finished is kept. To go on, run it again. Logs: logs/")

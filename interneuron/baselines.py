@@ -3,6 +3,7 @@
 Label-error scores are numbers a sample, high where its label is likely wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,44 @@ def nearest_neighbour_error(
     return float(np.mean(known[np.concatenate(nearest)] != wanted))
 
 
+def nearest_neighbour_errors(
+    near: npt.NDArray[np.floating],
+    labels: npt.ArrayLike,
+    test_labels: npt.ArrayLike,
+    chosen: npt.ArrayLike,
+    counts: Sequence[int],
+) -> Float64:
+    """`nearest_neighbour_error` with the first `counts` of some samples for training, one error a count: float64.
+
+    near [m, n]: distances of m test samples from n samples, or anything in their order; labels [n], test_labels [m];
+    chosen: samples in the order of their choice. Raises InputError for counts that are not rising, or above the choice.
+    """
+    picked = np.asarray(chosen)
+    if list(counts) != sorted(set(counts)) or not 1 <= counts[0] <= counts[-1] <= len(picked):
+        raise InputError(f"counts are {list(counts)} of {len(picked)} samples; they rise, from 1 to what there is")
+    known, wanted = np.asarray(labels)[picked], np.asarray(test_labels)
+    own = near[:, picked]
+    best, place = np.full(len(own), np.inf), np.zeros(len(own), np.int64)
+    errors = []
+    for start, stop in zip([0, *counts[:-1]], counts, strict=True):
+        at = start + own[:, start:stop].argmin(axis=1)
+        found = own[np.arange(len(own)), at]
+        place = np.where(found < best, at, place)
+        best = np.minimum(found, best)
+        errors.append(np.mean(known[place] != wanted))
+    return np.array(errors)
+
+
+def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """|a - b|^2 / 2 of every a [m, d] and b [n, d], less |a|^2 / 2, which orders each row: float32 [m, n]."""
+    x, y = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    mean = y.mean(axis=0)
+    x, y = x - mean, y - mean
+    near: npt.NDArray[np.float32] = x @ y.T
+    np.subtract(0.5 * np.einsum("ij,ij->i", y, y), near, out=near)
+    return near
+
+
 # wrong labels
 
 
@@ -157,6 +196,10 @@ def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 
         residual, p = _residual(values, index, weights)
         slope = (residual.T @ values / len(values) + decay * weights).ravel()
         step = cho_solve(cho_factor(_hessian(values, p, decay)), slope)
+        if slope @ step < 1e-12:
+            # Newton's method squares the error: nothing is left of it but rounding.
+            weights = weights - step.reshape(weights.shape)
+            break
         size = 1.0
         while size > 1e-10:
             trial = weights - size * step.reshape(weights.shape)
@@ -167,8 +210,6 @@ def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 
         else:
             break
         weights, objective = trial, value
-        if slope @ step < 1e-20:
-            break
     return Logistic(classes, weights)
 
 
@@ -280,6 +321,20 @@ def resampling_probabilities(w: sparse.csr_array, x: npt.ArrayLike) -> Float64:
     if not high.sum() > 0:
         raise InputError("every node's attributes are its neighbours' mean; resampling takes some that are not")
     return high / high.sum()
+
+
+def weighted_order(weights: npt.ArrayLike, stream: np.random.Generator) -> Int64:
+    """All samples in the order of a random draw without replacement, with chances that are proportional to weights [n].
+
+    Each next sample is drawn from those that are left, so the first k are a draw of k. Those of weight 0 come last, in
+    any order. Source: Efraimidis and Spirakis, Information Processing Letters 97, 2006. Raises InputError for weights
+    that are negative or not finite.
+    """
+    w = np.asarray(weights, np.float64)
+    if w.ndim != 1 or not w.size or not (np.isfinite(w) & (w >= 0)).all():
+        raise InputError(f"weights {list(w.shape)} are not finite numbers of 0 or more, one a sample")
+    with np.errstate(divide="ignore"):
+        return np.argsort(stream.exponential(size=len(w)) / w, kind="stable")
 
 
 def random_by_class(labels: npt.ArrayLike, count: int, stream: np.random.Generator) -> Int64:

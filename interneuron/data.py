@@ -7,19 +7,16 @@ import csv
 import gzip
 import io
 import math
-import pickle
 import re
 import struct
 import tarfile
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
-from scipy import sparse
 
 from interneuron.errors import InputError
 from interneuron.io.files import Pathlike
@@ -27,7 +24,6 @@ from interneuron.io.files import Pathlike
 _UNSIGNED_BYTES = 0x08
 _DIGIT_PIXELS, _DIGIT_LEVELS, _DIGITS = 64, 16, 10
 _USPS_SIDE = 16
-_VALIDATION = 500
 
 
 def read_idx_images(path: Pathlike) -> np.ndarray:
@@ -135,115 +131,6 @@ def word_counts(texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
     return counts
 
 
-@dataclass(frozen=True)
-class Citations:
-    """Papers and their citations.
-
-    `x` float32 [papers, words] (CSR), 1 where a paper has a word; `y` int64 [papers], -1 where the class is not known;
-    `links` int64 [links, 2], pairs of papers as they are listed, with any repeats and self-loops (for
-    `interneuron.graphs.from_links`); `train`, `validation` and `test` int64, the papers of a published split, or empty.
-    """
-
-    x: sparse.csr_array
-    y: np.ndarray
-    links: np.ndarray
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-
-
-def read_planetoid(folder: Pathlike, name: str) -> Citations:
-    """A citation graph in the Planetoid format (Yang, Cohen and Salakhutdinov, ICML 2016): `cora` or `citeseer`.
-
-    Format: files `ind.<name>.<part>` in `folder`; pickles of Python 2 for the parts x, y (training papers), allx, ally
-    (all but the test papers, training papers first), tx, ty (test papers) and graph, and the test papers' numbers as
-    text. No pickled code runs: only arrays, CSR matrices, lists and default dicts are made. Papers in the test papers'
-    range that are none of them have no words and no class. The split is that of Kipf and Welling's GCN: the training
-    papers, the 500 after them, and the test papers.
-
-    Raises `InputError` for missing or broken files, a pickle that asks for any other class, and parts that do not fit.
-    """
-    base = Path(folder)
-
-    def part(what: str) -> Any:
-        return _unpickled(base / f"ind.{name}.{what}")
-
-    where = f"{base / f'ind.{name}.*'}"
-    x, rest, test_x = (_csr(part(what), base / f"ind.{name}.{what}") for what in ("x", "allx", "tx"))
-    y, rest_y, test_y = (_one_hot(part(what), base / f"ind.{name}.{what}") for what in ("y", "ally", "ty"))
-    numbers = _numbers(base / f"ind.{name}.test.index")
-    graph = part("graph")
-    if (
-        not x.shape[1] == rest.shape[1] == test_x.shape[1]
-        or (len(y), len(rest_y), len(test_y)) != (x.shape[0], rest.shape[0], test_x.shape[0])
-        or x.shape[0] + _VALIDATION > rest.shape[0]
-    ):
-        raise InputError(f"{where}: features and classes are not of the same papers, or of too few")
-    if len(numbers) != len(test_y) or len(set(numbers)) != len(numbers) or min(numbers, default=-1) != len(rest_y):
-        raise InputError(f"{where}: test.index has not one number for each test paper, from {len(rest_y)} on")
-    n = int(numbers.max()) + 1
-    lists = graph.values() if isinstance(graph, defaultdict) else [None]
-    if not all(type(one) is list for one in lists) or set(graph) != set(range(n)):
-        raise InputError(f"{where}: graph is not one list of neighbours for each of papers 0 to {n - 1}")
-    neighbours = [other for paper in range(n) for other in graph[paper]]
-    if not all(type(other) is int and 0 <= other < n for other in neighbours):
-        raise InputError(f"{where}: graph has a neighbour that is none of papers 0 to {n - 1}")
-    source = np.repeat(np.arange(n), [len(graph[paper]) for paper in range(n)])
-    place = np.full(n, -1)
-    place[: len(rest_y)] = np.arange(len(rest_y))
-    place[numbers] = len(rest_y) + np.arange(len(numbers))
-    # Papers without a place take the last row, which is empty.
-    stacked = sparse.csr_array(sparse.vstack([rest, test_x, sparse.csr_array((1, x.shape[1]), dtype=np.float32)]))
-    return Citations(
-        stacked[place],
-        np.append(np.append(rest_y, test_y), -1)[place],
-        np.column_stack([source, np.array(neighbours, np.int64)]),
-        np.arange(len(y)),
-        np.arange(len(y), len(y) + _VALIDATION),
-        np.sort(numbers),
-    )
-
-
-def read_linqs(content: Pathlike, cites: Pathlike) -> Citations:
-    """A citation graph in the LINQS text format (Sen et al., AI Magazine 29, 2008), papers in the order of `content`.
-
-    Format: `content` has a line a paper: name, 0 or 1 for each word, class, between tabs; `cites` a line a citation:
-    cited paper, citing paper. Classes are numbered by alphabet; links go from the citing to the cited paper; a citation
-    of or by a paper that `content` lacks is left out. There is no published split. Raises `InputError` for anything
-    else.
-    """
-    lines = _lines(content)
-    names, words, classes = [], [], []
-    for number, line in enumerate(lines, 1):
-        name, tab, body = line.partition(b"\t")
-        body, _, label = body.rpartition(b"\t")
-        row = np.frombuffer(body, np.uint8)
-        if not (tab and label and len(row) % 2 and np.isin(row[::2], (48, 49)).all() and (row[1::2] == 9).all()):
-            raise InputError(f"{content}, line {number} is not a name, 0 or 1 for each word, and a class, between tabs")
-        names.append(name)
-        words.append(row[::2] == 49)
-        classes.append(label)
-    if not names or len({len(row) for row in words}) != 1 or len(set(names)) != len(names):
-        raise InputError(f"{content} has no papers, a paper twice, or lines with unlike numbers of words")
-    number_of = {name: number for number, name in enumerate(names)}
-    links = []
-    for number, line in enumerate(_lines(cites), 1):
-        pair = line.split()
-        if len(pair) != 2:
-            raise InputError(f"{cites}, line {number} has {len(pair)} fields; it takes the cited and the citing paper")
-        if pair[0] in number_of and pair[1] in number_of:
-            links.append((number_of[pair[1]], number_of[pair[0]]))
-    none = np.empty(0, np.int64)
-    return Citations(
-        sparse.csr_array(np.array(words, np.float32)),
-        np.unique(np.array(classes), return_inverse=True)[1],
-        np.array(links, np.int64).reshape(-1, 2),
-        none,
-        none,
-        none,
-    )
-
-
 def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np.ndarray:
     """A photo in RGB, its shorter side brought to `side` pixels (bilinear, antialiased), the middle `crop` squared.
 
@@ -272,26 +159,45 @@ def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np
     return np.asarray(image)
 
 
-def read_photos(path: Pathlike, side: int, crop: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def read_photos(
+    path: Pathlike, side: int, crop: int, progress: Callable[[int, int], None] | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """All photos (`.jpg`, `.jpeg`, `.png`) of a tar archive, sorted by name, each as `read_photo` reads it.
 
     Returns uint8 [n, crop, crop, 3], y int64 [n] and the names. A photo's class is the folder that it lies in (`dogs`
     in `train/dogs/dog.1.jpg`), classes numbered by alphabet. Raises `InputError` for a missing or broken archive, one
-    without photos, and as `read_photo` does, with the photo's name.
+    without photos, and as `read_photo` does, with the photo's name. `progress` is called with the photos done and in
+    all. Memory: what is returned, and one photo.
     """
     names = sorted(name for name, _ in _members(path) if name.lower().endswith((".jpg", ".jpeg", ".png")))
     if not names:
         raise InputError(f"{path} has no photos (.jpg, .jpeg, .png)")
     row = {name: number for number, name in enumerate(names)}
     photos = np.empty((len(names), crop, crop, 3), np.uint8)
+    done = 0
     for name, content in _members(path):
         if name in row:
             try:
                 photos[row[name]] = read_photo(content, side, crop)
             except InputError as error:
                 raise InputError(f"{path}: {name}: {error}") from error
+            done += 1
+            if progress is not None:
+                progress(done, len(names))
     folders = [name.rpartition("/")[0].rpartition("/")[2] for name in names]
     return photos, np.unique(folders, return_inverse=True)[1].astype(np.int64), names
+
+
+def prefix_classes(names: Sequence[str], classes: Mapping[str, int]) -> np.ndarray:
+    """Classes int64 [n] of files named `<id>_...`, as ImageNet's photos are by WordNet ids, given the classes of ids.
+
+    Raises `InputError` for a name of another id.
+    """
+    ids = [name.rpartition("/")[2].partition("_")[0] for name in names]
+    unknown = sorted(set(ids) - set(classes))
+    if unknown:
+        raise InputError(f"a photo is of {unknown[0]}, which is none of the {len(classes)} ids whose classes are given")
+    return np.array([classes[each] for each in ids], np.int64)
 
 
 def check_classes(x: np.ndarray, y: np.ndarray, classes: int, where: object) -> None:
@@ -591,78 +497,5 @@ def _lines(path: Pathlike) -> list[bytes]:
             raise InputError(f"{path} cannot be read to its end ({error}); fetch it again") from error
 
 
-def _numbers(path: Pathlike) -> np.ndarray:
-    try:
-        return np.array([int(line) for line in _lines(path)], np.int64)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path} has a line that is no whole number ({error})") from error
-
-
 def _words(text: str) -> Iterator[str]:
     return (token for token in text.lower().split() if token.isalpha())
-
-
-class _PickledCsr:
-    """Receives the state of a pickled `csr_matrix`."""
-
-
-_PICKLED_ARRAY = object()
-
-
-def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray:
-    if kind is not _PICKLED_ARRAY or shape != (0,):
-        raise pickle.UnpicklingError("an array that is not made empty first")
-    return np.empty(0)
-
-
-_KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): _PICKLED_ARRAY,
-    ("numpy", "dtype"): np.dtype,
-    ("scipy.sparse.csr", "csr_matrix"): _PickledCsr,
-    ("collections", "defaultdict"): defaultdict,
-    ("__builtin__", "list"): list,
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows the classes of arrays, CSR matrices and adjacency lists, and hands out nothing that runs code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise InputError(f"asks for {module}.{name}, which is none of the classes that are known to be harmless")
-        return _KNOWN[module, name]
-
-
-def _unpickled(path: Path) -> Any:
-    with _reading(path) as file:
-        try:
-            return _Unpickler(file, encoding="latin1").load()
-        except InputError as error:
-            raise InputError(f"{path} {error}") from error
-        # A broken pickle can fail in any operation.
-        except Exception as error:
-            raise InputError(f"{path} is not a whole pickle ({type(error).__name__}: {error})") from error
-
-
-def _csr(found: Any, path: Path) -> sparse.csr_array:
-    state = vars(found) if isinstance(found, _PickledCsr) else {}
-    try:
-        parts = tuple(np.asarray(state[key]) for key in ("data", "indices", "indptr"))
-        matrix = sparse.csr_array(parts, shape=state["_shape"], dtype=np.float32)
-        matrix.check_format(full_check=True)
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path} is no CSR matrix ({type(error).__name__}: {error})") from error
-    return matrix
-
-
-def _one_hot(found: Any, path: Path) -> np.ndarray:
-    """Classes int64 of a one-hot table, -1 for rows of zeros."""
-    table = found if isinstance(found, np.ndarray) else np.empty(0)
-    if (
-        table.ndim != 2
-        or table.dtype.kind not in "iuf"
-        or not (np.isin(table, (0, 1)).all() and (table.sum(1) <= 1).all())
-    ):
-        raise InputError(f"{path} is no table with one 1 in each row")
-    return np.where(table.any(1), table.argmax(1), -1).astype(np.int64)

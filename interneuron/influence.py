@@ -12,6 +12,7 @@ from scipy import sparse
 from interneuron import graphs
 from interneuron.errors import InputError
 
+ORDERS = ("influence", "f-least", "f-most")
 VARIANTS = ("symmetric", "random-walk", "as-published", "f-alone")
 
 
@@ -88,6 +89,55 @@ def as_published(w: sparse.csr_array, f: npt.ArrayLike, p: int = 1) -> npt.NDArr
     each = 1 / (positive if signal.ndim == 1 else positive[:, None])
     low = each * (power @ signal)
     return _scaled(_magnitude(low - each * (power @ low)))
+
+
+def prototypes(
+    influence: npt.ArrayLike,
+    f: npt.ArrayLike,
+    count: int,
+    order: str = "influence",
+    threshold: float = 1.0,
+    classes: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.int64]:
+    """The `count` samples of n that MARGIN takes for prototypes, first to last: int64.
+
+    Of the share `threshold` of the samples that have least influence [n], by `order`: `influence`, least first, or by f
+    [n], `f-least` or `f-most` first. With classes [n] every class gives its first, then its second, ...; else as
+    ordered. Ties go to the first sample. Source: the paper's case I says "below a threshold" and "ranked by f"; neither
+    threshold nor direction is given. Raises InputError for arrays of other lengths, another order, a threshold outside
+    of 0 to 1, and more samples asked for than are left.
+    """
+    low = np.asarray(influence, np.float64)
+    if order not in ORDERS or not 0 < threshold <= 1:
+        raise InputError(
+            f"order is {order!r} and threshold {threshold:g}; prototypes take {', '.join(ORDERS)} and a share above 0"
+        )
+    key = {"influence": low, "f-least": np.asarray(f), "f-most": -np.asarray(f)}[order]
+    if low.ndim != 1 or key.shape != low.shape:
+        raise InputError(f"influence {list(low.shape)} and f {list(key.shape)} are not one number a sample each")
+    candidates = np.sort(np.argsort(low, kind="stable")[: round(threshold * len(low))])
+    return _first(candidates[np.argsort(key[candidates], kind="stable")], count, classes)
+
+
+def criticisms(influence: npt.ArrayLike, count: int, classes: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
+    """The `count` samples of most influence [n], first to last: int64; with classes [n] as for `prototypes`.
+
+    Source: the paper's case I. Raises InputError for more samples than there are.
+    """
+    return _first(np.argsort(-np.asarray(influence), kind="stable"), count, classes)
+
+
+def _first(ordered: npt.NDArray[np.int64], count: int, classes: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
+    """The first `count` of samples in order, or of every class in turn."""
+    if not 0 <= count <= len(ordered):
+        raise InputError(f"{count} samples asked of {len(ordered)}; a selection takes no more than there are")
+    if classes is not None:
+        own = np.asarray(classes)[ordered]
+        turn = np.empty(len(own), np.int64)
+        for label in np.unique(own):
+            turn[own == label] = np.arange((own == label).sum())
+        ordered = ordered[np.argsort(turn, kind="stable")]
+    return ordered[:count]
 
 
 def _hops(p: int) -> None:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,119 @@ class Judge(nn.Module):
         return self.classifier(self.features(x).flatten(-3))
 
 
+class Strided(nn.Module):
+    """Convolutional classifier without pooling: strided convolutions, a small dense layer, dropout, the classes.
+
+    `channels`, `kernels` and `strides` have one entry a convolution; the first is padded with kernel // 2 zeros, the
+    others are not. With 28 x 28 pixels, 10 classes and the defaults it is the network of Carlini and Wagner 2017, "Ten
+    detection methods" (code, setup_mnist.py), but for the first convolution's padding, which TensorFlow has one pixel
+    lower and further right.
+
+    Modules: features.conv1, features.relu1, ..., classifier.linear1, classifier.relu1, classifier.linear2. In training
+    each hidden unit is silent with probability `dropout`, where the standard normal `noise` is below that quantile, and
+    the others are divided by 1 - dropout.
+
+    Shapes: x [..., 1, height, width] or [..., height * width] in [0, 1], noise [..., hidden] -> logits [..., classes].
+
+    Raises: InputError where a size is not a whole number of at least 1, the lists differ in length, the images are too
+    small for the convolutions, or the dropout is not in 0 to 1.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        classes: int,
+        channels: Sequence[int] = (64, 64, 64),
+        kernels: Sequence[int] = (5, 3, 3),
+        strides: Sequence[int] = (2, 2, 1),
+        hidden: int = 32,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        _check_sizes(height=height, width=width, classes=classes, channels=channels, kernels=kernels)
+        _check_sizes(strides=strides, hidden=hidden)
+        if not len(channels) == len(kernels) == len(strides):
+            raise InputError(
+                f"strided: {len(channels)} channels, {len(kernels)} kernels and {len(strides)} strides; it takes one "
+                "of each a convolution"
+            )
+        if not 0 <= dropout < 1:
+            raise InputError(f"strided: dropout is {dropout}, it takes a share of at least 0 and below 1")
+        self.height, self.width, self.classes = height, width, classes
+        self.hidden, self.dropout = hidden, dropout
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        inputs = 1
+        for i, (outputs, kernel, stride) in enumerate(zip(channels, kernels, strides, strict=True), 1):
+            padding = kernel // 2 if i == 1 else 0
+            layers[f"conv{i}"] = nn.Conv2d(inputs, outputs, kernel, stride, padding)
+            layers[f"relu{i}"] = nn.ReLU()
+            inputs = outputs
+            height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+            if min(height, width) < 1:
+                raise InputError(f"strided: images of {self.height} x {self.width} are too small for {i} convolutions")
+        self.features = nn.Sequential(layers)
+        self.classifier = _perceptron(inputs * height * width, hidden, classes)
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Logits of the classes, [..., classes]."""
+        if x.shape[-3:] != (1, self.height, self.width):
+            if x.shape[-1] != self.height * self.width:
+                raise InputError(
+                    f"strided: got images of shape {tuple(x.shape)}, it takes [..., 1, {self.height}, {self.width}] or "
+                    f"[..., {self.height * self.width}]"
+                )
+            x = x.unflatten(-1, (1, self.height, self.width))
+        hidden = self.features(x).flatten(-3)
+        if noise is None:
+            return self.classifier(hidden)
+        hidden = self.classifier[:2](hidden)
+        if self.dropout:
+            silent = noise < NormalDist().inv_cdf(self.dropout)
+            hidden = (hidden / (1 - self.dropout)).masked_fill(silent, 0)
+        return self.classifier[2](hidden)
+
+
+# What networks of photos expect of colours in [0, 1]: order of the channels, means, and divisors.
+_COLOURS = {
+    "imagenet": ((0, 1, 2), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "caffe": ((2, 1, 0), (104 / 255, 117 / 255, 123 / 255), (1 / 255, 1 / 255, 1 / 255)),
+}
+
+
+class PhotoNetwork(nn.Module):
+    """A network of torchvision, by the name of its factory, that takes photos as they are.
+
+    `colours` says how it was trained: `imagenet`, torchvision's weights (RGB, each channel less its mean over its
+    standard deviation on ImageNet), or `caffe` (BGR, 0 to 255, less the means 104, 117 and 123). `network` is
+    torchvision's own module, under its own names: `network.features.12`.
+
+    Shapes: x [n, 3, height, width], RGB in [0, 1] -> logits [n, classes].
+
+    Raises: InputError for a name that torchvision has no classifier of, and other colours.
+    """
+
+    def __init__(self, factory: str, classes: int = 1000, colours: str = "imagenet") -> None:
+        super().__init__()
+        if colours not in _COLOURS:
+            raise InputError(f"colours is {colours!r}, it takes {', '.join(_COLOURS)}")
+        from interneuron._torchvision import import_torchvision
+
+        models = import_torchvision().models
+        if factory not in models.list_models(module=models):
+            raise InputError(f"torchvision has no classifier {factory!r}, it takes a name such as alexnet")
+        self.classes, self.colours = classes, colours
+        self.network = models.get_model(factory, weights=None, num_classes=classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the classes, [n, classes]."""
+        if x.ndim != 4 or x.shape[1] != 3:
+            raise InputError(f"got photos of shape {tuple(x.shape)}, it takes [n, 3, height, width]")
+        order, mean, divisor = _COLOURS[self.colours]
+        centre, scale = (x.new_tensor(values)[:, None, None] for values in (mean, divisor))
+        return self.network((x[:, list(order)] - centre) / scale)
+
+
 class MLP(nn.Sequential):
     """Multilayer perceptron for classification: linear1, relu1, linear2, relu2, ..., linearK.
 
@@ -141,7 +255,8 @@ class MLP(nn.Sequential):
 
 
 _ARCHITECTURES: Registry[type[nn.Module]] = Registry(
-    "architecture", {"conditional-vae": ConditionalVAE, "judge": Judge, "mlp": MLP}
+    "architecture",
+    {"conditional-vae": ConditionalVAE, "judge": Judge, "mlp": MLP, "photo-network": PhotoNetwork, "strided": Strided},
 )
 
 
@@ -158,7 +273,7 @@ def fit_arguments(
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """A network by the name of its architecture: `conditional-vae`, `judge` or `mlp`; its parameters are not yet set.
+    """A network by the name of its architecture; its parameters are not yet set.
 
     Raises: InputError for an unknown architecture, or arguments that it does not take.
     """
@@ -212,6 +327,26 @@ def load(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any], seed: i
     row = seeds.index(seed)
     network.load_state_dict({name: torch.tensor(tensors[name][row]) for name in expected})
     return network.eval().requires_grad_(False)
+
+
+def named(network: nn.Module, tensors: Mapping[str, Tensor] | Sequence[Tensor]) -> dict[str, Tensor]:
+    """The tensors under the names that the network's state dict has: by name, or a sequence in the state dict's order.
+
+    Raises InputError where names, number or shapes are not the network's.
+    """
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if not isinstance(tensors, Mapping):
+        if len(tensors) != len(expected):
+            raise InputError(f"the checkpoint has {len(tensors)} tensors, the network takes {len(expected)}")
+        tensors = dict(zip(expected, tensors, strict=True))
+    if unlike := sorted(expected.keys() ^ tensors.keys()):
+        where = "missing in the checkpoint" if unlike[0] in expected else "not in the network"
+        raise InputError(f"the checkpoint does not fit the network: {unlike[0]} is {where}")
+    for name, shape in expected.items():
+        if tuple(tensors[name].shape) != shape:
+            got = list(tensors[name].shape)
+            raise InputError(f"the checkpoint does not fit the network: {name} is {got}, it takes {list(shape)}")
+    return {name: tensors[name] for name in expected}
 
 
 def _perceptron(*sizes: int) -> nn.Sequential:

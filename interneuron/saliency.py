@@ -257,7 +257,7 @@ def deletion_auc(
     """
     target, _ = _score(network, x, target)
     end = torch.as_tensor(fill, dtype=x.dtype, device=x.device).expand_as(x)
-    return _area(pixel_curve(network, x, end, saliency, target, steps, batch))
+    return area(pixel_curve(network, x, end, saliency, target, steps, batch))
 
 
 def insertion_auc(
@@ -275,7 +275,27 @@ def insertion_auc(
     """
     target, _ = _score(network, x, target)
     begin = torch.as_tensor(start, dtype=x.dtype, device=x.device).expand_as(x)
-    return _area(pixel_curve(network, begin, x, saliency, target, steps, batch))
+    return area(pixel_curve(network, begin, x, saliency, target, steps, batch))
+
+
+def area(curve: npt.ArrayLike) -> float:
+    """Area under scores [steps + 1] over the share of pixels, by trapezoids. Raises InputError for fewer than 2."""
+    values = np.asarray(curve, np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise InputError(f"a curve {list(values.shape)} has no area; it takes 2 scores or more")
+    return float(np.trapezoid(values) / (len(values) - 1))
+
+
+def share_needed(curve: npt.ArrayLike, part: float) -> float:
+    """Share of the pixels with which an insertion first comes to `part` of the whole image's score.
+
+    curve: `pixel_curve` from some start to the image, whose score is the last; its steps are the share's resolution.
+    Raises InputError for fewer than 2 scores, and a part that is not above 0 and at most 1.
+    """
+    values = np.asarray(curve, np.float64)
+    if values.ndim != 1 or len(values) < 2 or not 0 < part <= 1:
+        raise InputError(f"a curve {list(values.shape)} and part {part:g}; it takes 2 scores or more, 0 < part <= 1")
+    return float(np.argmax(values >= part * values[-1]) / (len(values) - 1))
 
 
 def gini(saliency: npt.ArrayLike) -> float:
@@ -318,7 +338,3 @@ def _masked_scores(
     with torch.no_grad():
         scores = [network(torch.where(mask[:, None], value, x))[:, target] for mask in masks]
     return torch.cat(scores).double().cpu().numpy()
-
-
-def _area(curve: npt.NDArray[np.float64]) -> float:
-    return float(np.trapezoid(curve) / (len(curve) - 1))

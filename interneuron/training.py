@@ -263,6 +263,109 @@ def _penalised(
     return loss, metrics
 
 
+def train_classifiers(
+    architecture: str,
+    arguments: Mapping[str, Any],
+    x: Tensor,
+    y: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    learning_rate: float,
+    momentum: float = 0.9,
+    halvings: float = 0.0,
+    batch: int = 128,
+    initialisation: str = "glorot-uniform",
+    scale: float = 255.0,
+    report_every: int = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Convolutional classifiers, one a seed, trained one after another by gradient descent with momentum.
+
+    The loss is the cross-entropy; in epoch e the learning rate is learning_rate 2^(-halvings e / epochs). Every seed
+    has its own initialisation, order of the samples (each epoch a new shuffle; its last batch may be smaller) and
+    dropout, from generators derived from the seed's number alone, and its numbers do not depend on other seeds.
+
+    Args:
+        architecture, arguments: of `interneuron.nets.build`, a network that takes dropout's noise: `strided`.
+        x, y: training images, uint8 [n, height, width], and classes, int64 [n]. x / scale lies in [0, 1].
+        x_test, y_test: the same of the test split.
+        seeds: numbers of the seeds.
+        epochs: passes over all training samples.
+        momentum: share of the last step that is taken again; at least 0 and below 1.
+        halvings: how often the learning rate is halved in all.
+        batch: samples in an iteration.
+        initialisation: of the weights, as in `train_perceptrons`; biases begin at 0.
+        report_every: iterations that one row of training means covers.
+        progress: called with (iterations done, iterations) of all seeds.
+
+    Returns: the parameters, float32 [seeds, ...] by name, and the rows of training.parquet, as `train`.
+
+    Raises: InputError for data or settings that do not fit, and, naming the iteration and the seed, when the loss is no
+        longer finite.
+
+    Source: Carlini and Wagner 2017, code (setup_mnist.py).
+    """
+    seeds = [int(seed) for seed in seeds]
+    _check_samples(x, y, x_test, y_test, seeds)
+    counts = {"epochs": epochs, "batch": batch, "report_every": report_every}
+    _check_numbers(counts, {"learning_rate": learning_rate, "scale": scale}, {"halvings": halvings})
+    if not 0 <= momentum < 1:
+        raise InputError(f"training: momentum is {momentum}, it takes a share of at least 0 and below 1")
+    draw = _INITIALISATIONS[initialisation]
+    batches = -(-len(x) // batch)
+    weights: list[dict[str, Tensor]] = []
+    rows: list[dict[str, Any]] = []
+    for number, seed in enumerate(seeds):
+        network: Any = build(architecture, arguments)
+        _check_classes(_classes(network), y, y_test)
+        generator = torch_generator(seed, "initialisation")
+        for name, parameter in network.named_parameters():
+            with torch.no_grad():
+                parameter.zero_() if name.endswith("bias") else draw(parameter, generator=generator)
+        # Kernels with their channels last are convolved faster.
+        network.to(memory_format=torch.channels_last)
+        steps = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=momentum)
+        order, noise = torch_generator(seed, "order"), torch_generator(seed, "noise")
+        means = _Means([seed])
+        for i in range(epochs * batches):
+            epoch, at = divmod(i, batches)
+            if at == 0:
+                shuffled = torch.randperm(len(x), generator=order)
+                steps.param_groups[0]["lr"] = learning_rate * 2 ** (-halvings * epoch / epochs)
+            part = shuffled[at * batch : (at + 1) * batch]
+            silence = torch.randn(len(part), network.hidden, generator=noise)
+            loss, metrics = _classified(network(x[part].unsqueeze(1) / scale, silence), y[part])
+            if not math.isfinite(loss.item()):
+                raise InputError(_not_finite(loss[None], [seed], f"in iteration {i + 1:,}", learning_rate))
+            steps.zero_grad()
+            loss.backward()
+            steps.step()
+            means.add({name: value[None] for name, value in {"loss": loss, **metrics}.items()}, len(part))
+            if (i + 1) % report_every == 0 or i + 1 == epochs * batches:
+                means.report(i + 1, "train")
+            if progress is not None:
+                progress(number * epochs * batches + i + 1, len(seeds) * epochs * batches)
+        with torch.no_grad():
+            for start in range(0, len(x_test), 1000):
+                images, classes = x_test[start : start + 1000], y_test[start : start + 1000]
+                loss, metrics = _classified(network(images.unsqueeze(1) / scale), classes)
+                if not math.isfinite(loss.item()):
+                    raise InputError(_not_finite(loss[None], [seed], "on the test split", learning_rate))
+                means.add({name: value[None] for name, value in {"loss": loss, **metrics}.items()}, len(images))
+        means.report(epochs * batches, "test")
+        rows += means.rows
+        weights.append({name: parameter.detach().contiguous() for name, parameter in network.named_parameters()})
+    return {name: torch.stack([own[name] for own in weights]) for name in weights[0]}, rows
+
+
+def _classified(logits: Tensor, classes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    loss = functional.cross_entropy(logits, classes)
+    return loss, {"cross_entropy": loss.detach(), "accuracy": (logits.argmax(1) == classes).float().mean()}
+
+
 def _conditional_beta_vae(
     network: Any,
     x: Tensor,

@@ -1,4 +1,4 @@
-"""From published bytes to arrays: `download` checks every file's SHA-256, `prepare` reads images, `tabulate` tables."""
+"""From published bytes to arrays: `download` and `pack` check every SHA-256; `prepare` reads images, `tabulate` tables, `link` graphs."""
 
 
 rule download:
@@ -7,6 +7,8 @@ rule download:
         "data/raw/{dataset}/{file}",
     log:
         "logs/download/{dataset}/{file}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.sources("download")),
     threads: 1
     resources:
         mem_mb=PLAN.memory(300),
@@ -15,6 +17,24 @@ rule download:
         settings=PLAN.download,
     script:
         "../scripts/download.py"
+
+
+rule pack:
+    """Fetch many files from INTERNEURON_MIRROR or the first address that has all of them, checked, into one tar."""
+    output:
+        "data/raw/{dataset}/{file}",
+    log:
+        "logs/pack/{dataset}/{file}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.sources("pack")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(300),
+        runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.pack,
+    script:
+        "../scripts/pack.py"
 
 
 rule prepare:
@@ -55,3 +75,23 @@ rule tabulate:
         settings=PLAN.tabulate,
     script:
         "../scripts/tabulate.py"
+
+
+rule link:
+    """Read a graph with features and classes of its nodes: links as listed, features as CSR, classes and split."""
+    input:
+        files=PLAN.raw_files,
+    output:
+        "data/prepared/{dataset}.safetensors",
+    log:
+        "logs/link/{dataset}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.datasets("link")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(500),
+        runtime=PLAN.runtime(10),
+    params:
+        settings=PLAN.link,
+    script:
+        "../scripts/link.py"

@@ -1,4 +1,4 @@
-"""Training: one job trains a whole block of seeds in one batched pass."""
+"""Networks: trained, a whole block of seeds in one job, or taken as they were published."""
 
 
 rule train:
@@ -45,3 +45,46 @@ rule fit:
         settings=PLAN.fit,
     script:
         "../scripts/fit.py"
+
+
+rule classifier:
+    """Train a convolutional classifier's seeds of one block; weights of all of them, and how it went."""
+    input:
+        data=PLAN.training_data,
+    output:
+        weights="results/models/{model}/{block}/weights.safetensors",
+        training="results/models/{model}/{block}/training.parquet",
+    log:
+        "logs/classifier/{model}/{block}.log",
+    benchmark:
+        "logs/classifier/{model}/{block}.benchmark.jsonl"
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("classifier")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1500),
+        runtime=PLAN.runtime(60),
+    params:
+        settings=PLAN.classifier,
+    script:
+        "../scripts/classifier.py"
+
+
+rule convert:
+    """Weights of a network that exists, from its published files."""
+    input:
+        files=PLAN.raw_files,
+    output:
+        "results/models/{model}/{block}/weights.safetensors",
+    log:
+        "logs/convert/{model}/{block}.log",
+    wildcard_constraints:
+        model=PLAN.one_of(PLAN.models("convert")),
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(1500),
+        runtime=PLAN.runtime(10),
+    params:
+        settings=PLAN.convert,
+    script:
+        "../scripts/convert.py"

@@ -16,7 +16,7 @@ rule regions:
         "logs/regions/{study}/{block}.benchmark.jsonl"
     threads: 1
     resources:
-        mem_mb=PLAN.memory(2500),
+        mem_mb=PLAN.memory(3300),
         runtime=PLAN.runtime(60),
     params:
         settings=PLAN.step("regions"),

@@ -194,7 +194,154 @@ def influence(job):
     log.info(f"{len(agreement)} influences compared with the main reading")
 
 
-KINDS = Registry("kind of study", {"neurons": neurons, "regions": regions, "influence": influence, "gsr": gsr})
+def labels(job):
+    """Metrics of a study of wrong labels: recall, and what separates the methods."""
+    from interneuron import io, margin_metrics
+
+    settings = job.params.settings
+    main = settings["main"]
+    table = margin_metrics.wrong_labels(io.load_table(job.input.audited), main)
+    margin = table[table["method"] == "margin"]
+    parts = [
+        ("method", table),
+        ("sweep", margin_metrics.sweeps(margin, "recall", main, ["seed", "function", "share"])),
+        ("influence", margin_metrics.agreement(io.load_table(job.input.influence), main, settings["top"])),
+    ]
+    io.save_table(job.output[0], margin_metrics.assemble(parts))
+    least = table["share"].min()
+    for key, of in table[table["share"] == least].groupby(["method", "variant"])["recall"].median().items():
+        log.info(f"{' '.join(key).strip()}: {of:.0%} of the wrong labels in the first {least:.0%}")
+
+
+def prototypes(job):
+    """Metrics of a study of prototypes and criticisms: test errors of the nearest neighbour among them."""
+    import numpy as np
+    import pandas as pd
+
+    from interneuron import baselines, io, margin_metrics
+    from interneuron.workflow.nodes import Graphs, Nodes
+
+    settings = job.params.settings
+    nodes, graphs, chosen = Nodes(job.input.data), Graphs(job.input.graph), io.load_table(job.input.chosen)
+    keys = ["seed", *margin_metrics.SELECTION, "draw"]
+    tables = []
+    for seed, selections in chosen.groupby("seed", sort=True):
+        rows = graphs.rows(seed)
+        test = np.flatnonzero(nodes.split(graphs.about["samples"], seed) == 1)
+        y, test_y = nodes.y(rows, seed), nodes.y(test, seed)
+        near = baselines.squared_distances(nodes.x(test, seed), nodes.x(rows, seed))
+        for key, part in selections.groupby(keys, sort=True):
+            place = np.searchsorted(rows, part.sort_values("rank")["sample_id"])
+            counts = settings["counts"]
+            errors = baselines.nearest_neighbour_errors(near, y, test_y, place, counts)
+            tables.append(pd.DataFrame({"count": counts, "error": errors}).assign(**dict(zip(keys, key, strict=True))))
+    table, curves, best = margin_metrics.selections(pd.concat(tables, ignore_index=True))
+    by = ["seed", "function", "role", "quota", "order", "threshold"]
+    parts = [
+        ("selection", table),
+        ("curve", curves),
+        ("best", best),
+        ("sweep", margin_metrics.sweeps(curves[curves["method"] == "margin"], "error", settings["main"], by)),
+        ("influence", margin_metrics.agreement(io.load_table(job.input.influence), settings["main"], settings["top"])),
+    ]
+    io.save_table(job.output[0], margin_metrics.assemble(parts))
+    for row in best.groupby(["function", "role"])["best_gain_over_mmd_critic"].median().items():
+        log.info(f"{' '.join(row[0])}: best reading over MMD-critic {row[1]:+.3f}")
+
+
+def boundaries(job):
+    """Metrics of a study of decision boundaries: what the samples of highest influence, margin, ... are."""
+    import pandas as pd
+
+    from interneuron import boundary_metrics, io, margin_metrics
+    from interneuron.workflow.nodes import Nodes
+
+    settings = job.params.settings
+    table, nodes = io.load_table(job.input.influence), Nodes(job.input.data, job.input.features)
+    parts = []
+    for seed, own in table.groupby("seed", sort=True):
+        y = nodes.y(nodes.tensor("sample_id", seed), seed)
+        scores = (nodes.tensor(name, seed) for name in ("predicted", "scores"))
+        parts.append(boundary_metrics.boundaries(own, y, *scores, settings["top"]).assign(seed=seed))
+    boundary = pd.concat(parts)
+    agreement = margin_metrics.agreement(table, settings["main"], settings["top"])
+    io.save_table(job.output[0], margin_metrics.assemble([("boundary", boundary), ("influence", agreement)]))
+    log.info(f"{boundary['wrong'].median():.2%} of the samples are misclassified, in the median of the seeds")
+
+
+def attacks(job):
+    """Metrics of a study of attacked samples: how far every reading sets them apart, and the attack itself."""
+    import pandas as pd
+
+    from interneuron import boundary_metrics, io, margin_metrics
+
+    settings, table = job.params.settings, io.load_table(job.input.influence)
+    parts, rows = [], []
+    for seed, own in table.groupby("seed", sort=True):
+        names = [f"seed{seed}.{name}" for name in ("attacked", "success", "distortion")]
+        rows.append({"seed": seed, **boundary_metrics.attacks(*io.load_tensors(job.input.attacks, names).values())})
+        (attacked,) = io.load_tensors(job.input.features, names[:1]).values()
+        parts.append(boundary_metrics.separations(own, attacked, settings["bins"]).assign(seed=seed))
+    agreement = margin_metrics.agreement(table, settings["main"], settings["top"])
+    levels = [("attack", pd.DataFrame(rows)), ("separation", pd.concat(parts)), ("influence", agreement)]
+    io.save_table(job.output[0], margin_metrics.assemble(levels))
+    log.info(f"{min(row['success'] for row in rows):.1%} or more of every seed's attacks were successful")
+
+
+def active(job):
+    """Metrics of a study of active learning: accuracies, and how far each way of choosing is ahead of others."""
+    from interneuron import comparisons, io
+
+    table = io.load_table(job.input.active)
+    for baseline in ("random", "resampling", "f-alone"):
+        column = f"over_{baseline.replace('-', '_')}"
+        table[column] = comparisons.difference(table, "accuracy", "method", baseline, ["seed", "labels"])
+    table["largest_fall"] = comparisons.largest_fall(table, "accuracy", "labels", ["seed", "method", "p"])
+    steadier = table[table["method"] == "resampling"].groupby("seed")["largest_fall"].first()
+    table["steadier_than_resampling"] = table["seed"].map(steadier) - table["largest_fall"]
+    table["spread_over_p"] = comparisons.spread(table, "accuracy", ["seed", "method", "labels"])
+    table.insert(0, "level", "labels")
+    io.save_table(job.output[0], table)
+    log.info(f"{len(table)} accuracies of {table['seed'].nunique()} seeds")
+
+
+def saliency(job):
+    """Metrics of a study of saliency: how good each map is, and how much better than others."""
+    from interneuron import comparisons, io
+
+    table = io.load_table(job.input.saliency)
+    better = {"deletion": ("below", True), "insertion": ("above", False), "gini": ("above", False)}
+    better["pixels_needed"] = ("below", True)
+    for baseline in ("masking", "grad-cam", "occlusion", "random"):
+        for measure, (side, less) in better.items():
+            gain = comparisons.difference(table, measure, "method", baseline, ["seed"], less)
+            table[f"{measure}_{side}_{baseline.replace('-', '_')}"] = gain
+    own = table["method"] == "symmetric"
+    for setting, other in (("k", "p"), ("p", "k")):
+        for measure in ("deletion", "insertion"):
+            spread = comparisons.spread(table[own], measure, ["seed", other])
+            table[f"{measure}_over_{setting}"] = spread.reindex(table.index)
+    table["right"] = table["right"].astype(float)
+    table.insert(0, "level", "map")
+    io.save_table(job.output[0], table)
+    log.info(f"{len(table)} maps of {table['seed'].nunique()} photos")
+
+
+KINDS = Registry(
+    "kind of study",
+    {
+        "neurons": neurons,
+        "regions": regions,
+        "prototypes": prototypes,
+        "labels": labels,
+        "attacks": attacks,
+        "boundaries": boundaries,
+        "active": active,
+        "saliency": saliency,
+        "gsr": gsr,
+        "influence": influence,
+    },
+)
 
 
 def main(job):

@@ -10,6 +10,9 @@ from interneuron.workflow.script import log, step
 
 MS_A_FRAME = 350
 MOST_REGIONS = 4
+MOST_IMAGES = 20
+# Share of samples inspected at which readings are compared: the paper's.
+LOOKED_AT = 0.3
 
 
 class Study:
@@ -294,6 +297,213 @@ def borders(study: Study) -> Any:
     return interneuron.plots.borders(quantiles, study.table("regions"))
 
 
+def readings(study: Study, table: Any) -> dict[str, Any]:
+    """Rows of influence.parquet of the main reading, and of the same function and k without a graph, by name."""
+    main = study.settings["main"]
+    own = table[(table["function"] == study.settings["function"]) & (table["k"] == main["k"])]
+    filtered = own[(own["variant"] == main["variant"]) & (own["p"] == main["p"])]
+    return {"influence": filtered, "f alone": own[own["variant"] == "f-alone"]}
+
+
+def orders(study: Study) -> Any:
+    """Of every seed: its number, what scores its samples by name, and what is known of them."""
+    from interneuron import io, signals
+    from interneuron.workflow.nodes import Nodes
+
+    for path, features in zip(study.inputs.influence, study.inputs.features, strict=True):
+        nodes = Nodes(study.inputs.data, features)
+        for seed, table in io.load_table(path).groupby("seed", sort=True):
+            known = {name: nodes.tensor(name, seed) for name in ("sample_id", "predicted", "scores")}
+            known["y"] = nodes.y(known["sample_id"], seed)
+            margin = signals.prediction_margin(known.pop("scores"))
+            scores = {name: part["influence"].to_numpy() for name, part in readings(study, table).items()}
+            yield seed, scores | {"smallest margin": -margin}, known | {"margin": margin}
+
+
+def first_samples(study: Study) -> Any:
+    """The ten samples of highest score of the first seed."""
+    import numpy as np
+
+    seed, scores, known = next(orders(study))
+    rows = []
+    for name, values in scores.items():
+        first = np.argsort(-values, kind="stable")[:10]
+        predicted, y = (known[key][first] for key in ("predicted", "y"))
+        texts = [f"{a} for {b}" if a != b else f"{b}" for a, b in zip(predicted, y, strict=True)]
+        rows.append({"title": name, "images": pictures(study, known["sample_id"][first])})
+        rows[-1] |= {"texts": texts, "marked": predicted != y}
+    title = f"Samples first in each order, seed {seed} (red: taken for another class; names are numbers of classes)"
+    return interneuron.plots.samples(rows, title)
+
+
+def pictures(study: Study, rows: Any) -> Any:
+    """Images of samples in [0, 1]."""
+    import numpy as np
+
+    from interneuron import io
+
+    found = [io.load_tensors(study.inputs.data, ["x"], slice(int(row), int(row) + 1))["x"][0] for row in rows]
+    return np.stack(found) / io.metadata(study.inputs.data)["scale"]
+
+
+def inspection(study: Study) -> Any:
+    import numpy as np
+
+    from interneuron.margin_metrics import inspected
+
+    steps, found, wrongs = 201, {}, []
+    for _, scores, known in orders(study):
+        wrong = known["predicted"] != known["y"]
+        wrongs.append(wrong.mean())
+        for name, values in (scores | {"random": np.zeros(len(wrong))}).items():
+            counts = np.maximum(1, np.round(np.linspace(0, 1, steps) * len(wrong))).astype(int)
+            shares = [inspected(values, count) @ wrong / max(wrong.sum(), 1) for count in counts]
+            found.setdefault(name, []).append([0, *shares[1:]])
+    curves = {name: np.array(values) for name, values in found.items()}
+    title = f"Errors found by inspecting the first samples of each order, {len(wrongs)} seeds"
+    return interneuron.plots.inspection(curves, float(np.median(wrongs)), title)
+
+
+def histograms(study: Study) -> Any:
+    """Of the first seed: each function alone, and its influence, of the attacked images and the others."""
+    from interneuron import boundary_metrics, io
+
+    table = io.load_table(study.inputs.influence[0])
+    seed = int(table["seed"].min())
+    attacked = io.load_tensors(study.inputs.features[0], [f"seed{seed}.attacked"])[f"seed{seed}.attacked"] == 1
+    panels = []
+    for function in table["function"].unique():
+        study.settings["function"] = function
+        parts = readings(study, table[table["seed"] == seed])
+        for name in ("f alone", "influence"):
+            values = parts[name]["influence"].to_numpy()
+            area = boundary_metrics.auroc(values, attacked)
+            shared = boundary_metrics.overlap(values[attacked], values[~attacked])
+            panels.append(
+                {
+                    "title": f"{function}, {name}",
+                    "label": "over its maximum",
+                    "values": (values[~attacked], values[attacked]),
+                    "text": f"area under ROC {max(area, 1 - area):.3f}\noverlap {shared:.2f}",
+                }
+            )
+    title = f"Attacked images and others, seed {seed}, k = {study.settings['main']['k']}"
+    return interneuron.plots.histograms(panels, ("not attacked", "attacked"), title)
+
+
+def attacks(study: Study) -> Any:
+    """Images of the first seed before and after the attack."""
+    import numpy as np
+
+    from interneuron import io
+
+    seed = min(io.metadata(study.inputs.attacks[0])["seeds"])
+    names = [f"seed{seed}.{name}" for name in ("sample_id", "attacked", "success", "distortion", "x")]
+    rows, attacked, success, distortion, x = io.load_tensors(study.inputs.attacks[0], names).values()
+    first = np.flatnonzero(success)[:10]
+    before = pictures(study, rows[attacked == 1][first])
+    marked = np.zeros(len(first), bool)
+    return interneuron.plots.samples(
+        [
+            {"title": "before", "images": before, "texts": [""] * len(first), "marked": marked},
+            {
+                "title": "after",
+                "images": x[first],
+                "texts": [f"moved by {distance:.2f}" for distance in distortion[first]],
+                "marked": marked,
+            },
+        ],
+        f"Successful attacks, seed {seed}",
+    )
+
+
+def labels(study: Study) -> Any:
+    return interneuron.plots.labels(study.table("metrics"))
+
+
+# In the order in which MARGIN makes them, the final one last.
+OVERLAYS = ("masking", "influence", "symmetric", "grad-cam", "occlusion")
+MEASURES = {
+    "deletion": "deletion (less is better)",
+    "insertion": "insertion (more)",
+    "pixels_needed": "pixels needed (less)",
+    "gini": "sparsity, Gini (more)",
+}
+
+
+def judged(study: Study) -> Any:
+    return interneuron.plots.judged(study.table("metrics"), MEASURES)
+
+
+def overlays(study: Study) -> Any:
+    from interneuron import io
+
+    photos, maps, names = [], [], []
+    for path in study.inputs.overlays:
+        for seed in io.metadata(path)["seeds"]:
+            prefix = f"seed{seed}."
+            own = [name for name in io.tensor_names(path) if name.startswith(prefix)]
+            found = {name.removeprefix(prefix): values for name, values in io.load_tensors(path, own).items()}
+            photos.append(found.pop("photo"))
+            maps.append({name: found[name] for name in (*OVERLAYS, *found) if name in found})
+            names.append(f"image {seed}")
+    return interneuron.plots.overlays(photos, maps, names)
+
+
+def reported_errors(study: Study) -> Any:
+    """Errors that the paper gives, as far as its claims are such numbers."""
+    import pandas as pd
+
+    keys = ("method", "function", "role", "count")
+    rows = [
+        {key: claim["where"][key] for key in keys} | {"error": float(claim["reported"])}
+        for claim in study.settings["claims"]
+        if claim["metric"] == "error" and set(keys) <= claim["where"].keys()
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "error"]).drop_duplicates(ignore_index=True).sort_values("count")
+
+
+def errors(study: Study) -> Any:
+    table = study.table("metrics")
+    selections, curves = (table[table["level"] == level] for level in ("selection", "curve"))
+    return interneuron.plots.errors(selections, curves, study.settings["main"], reported_errors(study))
+
+
+def selected(study: Study, role: str) -> Any:
+    """The first of the least seed's selections: MMD-critic's, and the main reading's."""
+    import numpy as np
+
+    from interneuron import io
+
+    data = io.load_tensors(study.inputs.data, ["x"])["x"]
+    table, main = study.table("chosen"), study.settings["main"]
+    table = table[(table["seed"] == table["seed"].min()) & (table["role"] == role) & (table["rank"] < MOST_IMAGES)]
+    rows, names = [], []
+    for (method, function, quota, order, threshold), part in table[
+        (table["method"] != "margin")
+        | ((table["variant"] == main["variant"]) & (table["k"] == main["k"]) & (table["p"] == main["p"]))
+    ].groupby(["method", "function", "quota", "order", "threshold"], sort=True):
+        rows.append(data[part.sort_values("rank")["sample_id"]])
+        how = ", ".join(filter(None, [order, f"{threshold:.0%}" if threshold < 1 else "", quota.replace("none", "")]))
+        names.append(f"{method}, {function.removeprefix('mmd-')}" + f"\n{how}" * bool(how))
+    images = np.stack(rows)
+    low, high = float(data.min()), float(data.max())
+    return interneuron.plots.selections((images - low) / (high - low), names, f"The first {role}")
+
+
+def prototypes(study: Study) -> Any:
+    return selected(study, "prototypes")
+
+
+def criticisms(study: Study) -> Any:
+    return selected(study, "criticisms")
+
+
+def recall(study: Study) -> Any:
+    table = study.table("metrics")
+    return interneuron.plots.recall(table[table["level"] == "method"], study.settings["main"], LOOKED_AT)
+
+
 def layers_of(study: Study) -> Any:
     """Arrays and description of the first block's layers."""
     from interneuron import io
@@ -353,10 +563,21 @@ FIGURES = Registry(
         "lesions.png": lesions,
         "sizes.png": sizes,
         "null.png": null,
+        "gallery.png": first_samples,
+        "inspection.png": inspection,
+        "histograms.png": histograms,
+        "attacks.png": attacks,
+        "errors.png": errors,
+        "prototypes.png": prototypes,
+        "criticisms.png": criticisms,
+        "recall.png": recall,
         "regions.png": regions,
         "importance.png": importance,
         "merging.png": merging,
         "borders.png": borders,
+        "labels.png": labels,
+        "judged.png": judged,
+        "overlays.png": overlays,
         "class-maps.png": class_maps,
         "variants.png": variants,
         "modules.png": modules,

@@ -63,6 +63,13 @@ FUNCTIONS = Registry(
 )
 
 
+def name_of(arguments):
+    """What a function is called in tables."""
+    if arguments.get("labels") == "predicted":
+        return f"{arguments['function']}-predicted"
+    return arguments.get("column", arguments["function"])
+
+
 def tables(at, graph, settings, k):
     """Rows of influence.parquet of one seed and k, a table a function and filter."""
     import numpy as np
@@ -78,7 +85,7 @@ def tables(at, graph, settings, k):
                 values = influence(graph, f, entry["variant"], max(p, 1))
                 yield pd.DataFrame(
                     {
-                        "function": arguments.get("column", arguments["function"]),
+                        "function": name_of(arguments),
                         "variant": entry["variant"],
                         "k": k,
                         "p": p,

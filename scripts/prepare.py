@@ -6,19 +6,20 @@ import numpy as np
 
 from interneuron.data import (
     check_classes,
+    prefix_classes,
     random_split,
     read_digits,
     read_idx_images,
     read_idx_labels,
+    read_photos,
     read_usps,
     stratified_split,
 )
-from interneuron.data_gsr import read_coil20
 from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
 from interneuron.seeds import generator
-from interneuron.workflow.script import log, step
+from interneuron.workflow.script import Progress, log, step
 
 
 def idx(files, settings):
@@ -43,19 +44,41 @@ def digits(files, settings):
     return x, y, test.astype(np.uint8), 16
 
 
+def photos(files, settings):
+    path = files[settings["file"]]
+    x, y, names = read_photos(path, settings["side"], settings["crop"], Progress("prepare", "photos"))
+    check_classes(x, y, settings["classes"], path)
+    test = np.array([settings["test"] in name.split("/")[:-1] for name in names])
+    if test.all() or (settings["test"] is not None and not test.any()):
+        raise InputError(f"{path} has {test.sum():,} of {len(test):,} photos in folders named {settings['test']}")
+    return x, y, test.astype(np.uint8), 255
+
+
 def usps(files, settings):
     (x, y), (x_test, y_test) = (read_usps(files[settings[part]]) for part in ("train", "test"))
     split = np.repeat(np.array([0, 1], np.uint8), [len(y), len(y_test)])
     return np.concatenate([x, x_test]), np.concatenate([y, y_test]), split, 1
 
 
+def imagenet(files, settings):
+    x, _, names = read_photos(
+        files[settings["file"]], settings["side"], settings["crop"], Progress("prepare", "photos")
+    )
+    return x, prefix_classes(names, settings["ids"]), np.ones(len(x), np.uint8), 255
+
+
 def coil20(files, settings):
+    from interneuron.data_gsr import read_coil20
+
     x, y, _ = read_coil20(files[settings["file"]])
     test = random_split(len(y), settings["test_share"], generator(settings["seed"], "split"))
     return x, y, test.astype(np.uint8), 255
 
 
-READERS = Registry("reader", {"idx": idx, "digits": digits, "usps": usps, "coil20": coil20})
+READERS = Registry(
+    "reader",
+    {"idx": idx, "digits": digits, "usps": usps, "photos": photos, "imagenet": imagenet, "coil20": coil20},
+)
 
 
 def main(job):

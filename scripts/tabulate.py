@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from interneuron import data_gsr, simulate
 from interneuron.data import (
     TITANIC,
     boolean_table,
@@ -37,6 +36,8 @@ def titanic(files, settings):
 
 
 def modules(files, settings):
+    from interneuron import simulate
+
     names = ("modules", "seed", "repeats", "samples", "noise", "scale")
     x, y = simulate.binary_modules(**{name: settings[name] for name in names})
     features = [f"m{m + 1}.{n + 1}" for m in range(settings["modules"]) for n in range(settings["repeats"])]
@@ -44,6 +45,8 @@ def modules(files, settings):
 
 
 def nested(files, settings):
+    from interneuron import simulate
+
     names = ("samples", "seed", "groups", "features", "correlation", "jump")
     x, y = simulate.nested_clusters(**{name: settings[name] for name in names})
     features = [f"g{g + 1}.{n + 1}" for g in range(settings["groups"]) for n in range(settings["features"])]
@@ -51,6 +54,8 @@ def nested(files, settings):
 
 
 def fcs(files, settings):
+    from interneuron import data_gsr
+
     x, markers = data_gsr.read_fcs(files[settings["file"]])
     missing = [marker for marker in settings["gates"] if marker not in markers]
     if missing:

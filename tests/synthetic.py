@@ -455,3 +455,7 @@ def claims_table(study: str = "tiny") -> pd.DataFrame:
     columns = ["study", "claim", "group", "source", "states", "reported", "holds_if", "measured", "low", "high"]
     columns += ["interval", "n", "share", "verdict", "note", "seeds", "code"]
     return pd.DataFrame([common | row | {"code": "0123abcd"} for row in rows])[columns]
+
+
+# Figures that can be drawn from these files: those of studies of neurons.
+FIGURES = sorted(KINDS["neurons"].figures)

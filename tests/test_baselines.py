@@ -258,3 +258,36 @@ def test_random_by_class_takes_as_many_of_each():
     for count in (2, 33):
         with pytest.raises(InputError, match=f"{count} samples asked of 3 classes, the smallest with 10"):
             baselines.random_by_class(labels, count, generator(0, "choice"))
+
+
+def test_a_weighted_order_is_draws_without_replacement():
+    weights = np.array([1.0, 2, 0, 5])
+    orders = np.array([baselines.weighted_order(weights, generator(seed, "order")) for seed in range(4000)])
+    assert (np.sort(orders, axis=1) == np.arange(4)).all()
+    assert (orders[:, 3] == 2).all()
+    np.testing.assert_allclose(np.bincount(orders[:, 0], minlength=4) / 4000, weights / 8, atol=0.03)
+    second = orders[orders[:, 0] == 3, 1]
+    np.testing.assert_allclose(np.bincount(second, minlength=4) / len(second), [1 / 3, 2 / 3, 0, 0], atol=0.03)
+    for wrong in ([1, -1], [np.nan], []):
+        with pytest.raises(InputError, match="not finite numbers of 0 or more"):
+            baselines.weighted_order(wrong, generator(0, "order"))
+
+
+def test_errors_of_prefixes_are_those_of_each_by_itself() -> None:
+    random = np.random.default_rng(0)
+    x, test_x = random.random((60, 4)), random.random((30, 4))
+    y, test_y = random.integers(0, 3, 60), random.integers(0, 3, 30)
+    chosen = random.permutation(60)[:20]
+    near = baselines.squared_distances(test_x, x)
+    found = baselines.nearest_neighbour_errors(near, y, test_y, chosen, [1, 7, 20])
+    for count, error in zip([1, 7, 20], found, strict=True):
+        some = chosen[:count]
+        assert error == baselines.nearest_neighbour_error(x[some], y[some], test_x, test_y)
+    order = np.argsort(((test_x[:, None] - x) ** 2).sum(-1), axis=1)
+    np.testing.assert_array_equal(np.argsort(near, axis=1)[:, :5], order[:, :5])
+
+
+@pytest.mark.parametrize("counts", [[2, 1], [0, 2], [1, 5]])
+def test_errors_of_prefixes_refuse(counts: list[int]) -> None:
+    with pytest.raises(InputError, match="they rise, from 1 to what there is"):
+        baselines.nearest_neighbour_errors(np.ones((2, 4)), np.arange(4), np.arange(2), np.arange(4), counts)

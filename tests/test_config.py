@@ -191,7 +191,7 @@ def test_settings_are_plain_json_of_their_own_section(folder: Folder) -> None:
     assert train["arguments"] == {"latents": 4, "hidden": [16, 8]}
     assert train["loss_arguments"] == {"beta": 10.0, "reconstruction_weight": 10.0, "class_weight": 1.0}
     assert not {"title", "dataset", "seeds", "block"} & set(train)
-    download = project.datasets["digits"].settings("download", "digits.csv.gz")
+    download = project.datasets["digits"].download("digits.csv.gz")
     assert download == {
         "files": [{"path": "digits.csv.gz", "sha256": "0" * 64, "urls": ["package:sklearn/digits.csv.gz"]}],
         "mirror": "digits",
@@ -356,7 +356,12 @@ STUDY, VAE, DIGITS, TOP = (
         (DIGITS, "prepare.test_shar", 0.1, "prepare.test_shar is no known key (did you mean test_share?); prepare "),
         (TOP, "titel", "x", "titel is no known key (did you mean title?); the file takes strict, studies and title"),
         (STUDY, "paper", None, "paper is missing, but takes a value"),
-        (VAE, "architecture", None, "architecture is missing, but takes 'conditional-vae', 'judge' or 'mlp'"),
+        (
+            VAE,
+            "architecture",
+            None,
+            "architecture is missing, but takes 'conditional-vae', 'judge', 'mlp', ",
+        ),
         (DIGITS, "prepare.reader", None, "prepare.reader is missing, but takes 'idx', 'digits', "),
         # types
         (STUDY, "activations.digits", 5, "activations.digits is 5, but takes a list"),
@@ -399,7 +404,7 @@ STUDY, VAE, DIGITS, TOP = (
         (STUDY, "cluster.damping", 1, "cluster.damping is 1, but takes a number below 1.0"),
         (STUDY, "cluster.damping", 0.4, "cluster.damping is 0.4, but takes a number of at least 0.5"),
         (STUDY, "lesion.fail_below", 50, "lesion.fail_below is 50, but takes a number of at most 1.0"),
-        (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'borders.png', "),
+        (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'attacks.png', "),
         (STUDY, "figures.0", "borders.png", "figures.0 is 'borders.png', but takes a figure of a study of neurons"),
         (STUDY, "evaluate.kept", [0.9], "evaluate.kept is no known key; evaluate takes active_above, fail_below, "),
         (
@@ -409,13 +414,19 @@ STUDY, VAE, DIGITS, TOP = (
             "evaluate.kind is 'regions', but takes 'neurons', as the study's sections say",
         ),
         (VAE, "learning_rate", 0, "learning_rate is 0, but takes a number above 0.0"),
-        (VAE, "architecture", "vae", "architecture is 'vae', but takes 'conditional-vae', 'judge' or 'mlp'"),
+        (
+            VAE,
+            "architecture",
+            "vae",
+            "architecture is 'vae', but takes 'conditional-vae', 'judge', 'mlp', ",
+        ),
         (VAE, "seeds", 5, "seeds is 5, but takes a multiple of block, which is 2"),
         (
             DIGITS,
             "prepare.reader",
             "digit",
-            "prepare.reader is 'digit', but takes 'idx', 'digits', 'boolean' or 'titanic' (did you mean digits?)",
+            "prepare.reader is 'digit', but takes 'idx', 'digits', 'usps', 'photos', 'boolean', 'titanic' or 'enron' "
+            "(did you mean digits?)",
         ),
         (DIGITS, "files.0.sha256", "12", "files.0.sha256 is '12', but takes 64 hexadecimal digits (0-9, a-f)"),
         (

@@ -311,7 +311,7 @@ def test_titanic_is_cleaned_as_published(write, seed):
     np.testing.assert_array_equal(y, classes)
 
 
-@pytest.mark.system
+@pytest.mark.published
 def test_the_published_titanic_has_these_counts(tmp_path):
     """Of each step of the cleaning, on the file itself: from INTERNEURON_MIRROR or the network."""
     import os
@@ -409,12 +409,21 @@ def test_what_is_no_table_is_refused(tmp_path, content, sentence):
 # the step
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("prepare_script", ROOT / "scripts/prepare.py")
+def of_file(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_script", ROOT / f"scripts/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def script():
+    return of_file("prepare")
+
+
+@pytest.fixture(scope="module")
+def tabulate():
+    return of_file("tabulate")
 
 
 def job(tmp_path, files, settings):
@@ -502,12 +511,12 @@ def test_prepared_digits(script, tmp_path):
         script.main(task)
 
 
-def test_prepared_tables(script, tmp_path, monkeypatch, caplog):
+def test_prepared_tables(tabulate, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(logging.getLogger("interneuron"), "propagate", True)
     caplog.set_level(logging.INFO, "interneuron")
     settings = {"reader": "boolean", "samples": 500, "features": 4, "terms": TERMS, "test_share": 0.2, "seed": 3}
     task = job(tmp_path, [], settings | {"classes": 2})
-    script.main(task)
+    tabulate.main(task)
     tensors = io.load_tensors(task.output[0])
     assert {name: (value.dtype.name, value.shape) for name, value in tensors.items()} == {
         "x": ("float32", (500, 4)),
@@ -518,14 +527,47 @@ def test_prepared_tables(script, tmp_path, monkeypatch, caplog):
     assert tensors["split"].sum() == 100
     assert "400 train and 100 test samples of 4 features, 2 classes of " in caplog.text
     first = io.sha256(task.output[0])
-    script.main(task)
+    tabulate.main(task)
     assert io.sha256(task.output[0]) == first
 
     (tmp_path / "train.csv").write_text("\n".join(passengers(91)))
-    settings = {"reader": "titanic", "file": "train.csv", "test_share": 0.1, "split_seed": 0, "classes": 2}
+    settings = {"reader": "titanic", "file": "train.csv", "test_share": 0.1, "seed": 0, "classes": 2}
     task = job(tmp_path, [tmp_path / "train.csv"], settings)
-    script.main(task)
+    tabulate.main(task)
     tensors = io.load_tensors(task.output[0])
     np.testing.assert_array_equal(tensors["x"], data.read_titanic(tmp_path / "train.csv")[0])
     assert tensors["split"].sum() == 10
     assert io.metadata(task.output[0]) == {"classes": 2, "features": list(data.TITANIC)}
+
+
+# other splits, and wrong labels
+
+
+def test_a_redrawn_split_has_as_many_of_every_class() -> None:
+    y = np.array([0] * 10 + [1] * 5 + [2] * 7)
+    split = (np.arange(22) % 3 == 0).astype(np.uint8)
+    drawn = [data.redraw_split(split, y, generator(seed, "split")) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).any()
+    for other in drawn:
+        assert other.dtype == split.dtype
+        for label in range(3):
+            assert other[y == label].sum() == split[y == label].sum()
+
+
+def test_flips_are_the_share_of_every_class() -> None:
+    y = np.array([3] * 40 + [8] * 20)
+    flipped = data.flip_labels(y, 0.1, generator(0, "flips"))
+    assert (flipped != y)[:40].sum() == 4
+    assert (flipped != y)[40:].sum() == 2
+    assert set(flipped) == {3, 8}
+    assert (y == np.array([3] * 40 + [8] * 20)).all()
+    many = data.flip_labels(np.repeat(np.arange(4), 50), 1.0, generator(0, "flips"))
+    assert (many != np.repeat(np.arange(4), 50)).all()
+    assert len(np.unique(many[:50])) == 3
+
+
+@pytest.mark.parametrize(("y", "share"), [(np.array([0, 1]), 1.5), (np.array([1, 1]), 0.1)])
+def test_flips_refuse(y: np.ndarray, share: float) -> None:
+    with pytest.raises(InputError, match="flips take a share of 0 to 1 and two classes or more"):
+        data.flip_labels(y, share, generator(0, "flips"))

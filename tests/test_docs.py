@@ -54,9 +54,12 @@ def test_commands_run(finished: Workspace) -> None:
         finished.run("bash", "-euo", "pipefail", "-c", script.replace("thesis-mnist", "thesis-test"))
 
 
-@pytest.mark.parametrize("block", blocks("python"))
-def test_examples_run(block: str, workspace: Workspace) -> None:
-    assert "clusters, converged" in workspace.run("python", "-c", block)
+SAYS = ("clusters, converged", "regions, the largest of")
+
+
+@pytest.mark.parametrize(("block", "says"), list(zip(blocks("python"), SAYS, strict=True)))
+def test_examples_run(block: str, says: str, workspace: Workspace) -> None:
+    assert says in workspace.run("python", "-c", block)
 
 
 def test_links_lead_somewhere() -> None:

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
+from scipy.spatial.distance import pdist
+from sklearn.decomposition import PCA
 from sklearn.neighbors import kneighbors_graph
 
 from interneuron import graphs
@@ -356,3 +358,21 @@ def test_directed_graphs_have_a_random_walk_only():
         graphs.normalise(graph)
     with pytest.raises(InputError, match="kind is 'row'; it takes 'symmetric', 'random-walk'"):
         graphs.normalise(graph, "row")
+
+
+# principal components
+
+
+def test_components_are_scikit_learns() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 6)) * [5, 1, 3, 0.1, 2, 4]
+    found = graphs.principal_components(x, 3)
+    theirs = PCA(3).fit_transform(x)
+    np.testing.assert_allclose(np.abs(found), np.abs(theirs), atol=1e-4)
+    whole = graphs.principal_components(x, 6)
+    np.testing.assert_allclose(pdist(whole), pdist(x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 7])
+def test_components_refuse(count: int) -> None:
+    with pytest.raises(InputError, match=f"{count} components asked of 6 features; it takes 1 to as many as there are"):
+        graphs.principal_components(np.ones((9, 6)), count)

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from interneuron import graphs
 from interneuron.errors import InputError
-from interneuron.influence import VARIANTS, as_published, high_pass, influence
+from interneuron.influence import VARIANTS, as_published, criticisms, high_pass, influence, prototypes
 
 ROOT = Path(__file__).resolve().parent.parent
 listing = runpy.run_path(str(ROOT / "benchmarks/margin_listing.py"))["listing"]
@@ -165,3 +165,42 @@ def test_graphs_that_influence_refuses():
         as_published(graphs.from_links([[0, 1]], 3), [1, 2, 3])
     with pytest.raises(InputError, match="variant is 'low-pass'; influence takes 'symmetric', 'random-walk', 'as-pub"):
         influence(directed, np.zeros(3), "low-pass")
+
+
+# prototypes and criticisms
+
+
+def test_prototypes_and_criticisms_by_hand() -> None:
+    influence, f = np.array([0.1, 0.9, 0.3, 0.2, 0.5, 0.2]), np.array([3.0, 9, 1, 2, 8, 5])
+    classes = np.array([0, 0, 0, 1, 1, 0])
+    assert prototypes(influence, f, 4).tolist() == [0, 3, 5, 2]
+    assert prototypes(influence, f, 3, "f-least", 2 / 3).tolist() == [2, 3, 0]
+    assert prototypes(influence, f, 3, "f-most", 2 / 3).tolist() == [5, 0, 3]
+    assert prototypes(influence, f, 4, classes=classes).tolist() == [0, 3, 5, 4]
+    assert criticisms(influence, 3).tolist() == [1, 4, 2]
+    assert criticisms(influence, 4, classes).tolist() == [1, 4, 2, 3]
+
+
+@given(st.integers(0, 1000), st.integers(1, 20))
+def test_the_first_of_more_are_the_fewer(seed: int, count: int) -> None:
+    random = np.random.default_rng(seed)
+    influence, f, classes = random.random(20), random.random(20), random.integers(0, 3, 20)
+    for of in (None, classes):
+        whole = prototypes(influence, f, 20, "f-most", 1.0, of)
+        assert sorted(whole) == list(range(20))
+        assert prototypes(influence, f, count, "f-most", 1.0, of).tolist() == whole[:count].tolist()
+        assert criticisms(influence, count, of).tolist() == criticisms(influence, 20, of)[:count].tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((np.ones(3), np.ones(3), 1, "least"), "order is 'least' and threshold 1; prototypes take influence, f-least"),
+        ((np.ones(3), np.ones(3), 1, "f-most", 0.0), "order is 'f-most' and threshold 0; prototypes take"),
+        ((np.ones(3), np.ones(2), 1), r"influence \[3\] and f \[2\] are not one number a sample each"),
+        ((np.ones(4), np.ones(4), 3, "f-least", 0.5), "3 samples asked of 2; a selection takes no more than there are"),
+    ],
+)
+def test_prototypes_refuse(arguments: tuple, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        prototypes(*arguments)

@@ -7,7 +7,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from interneuron.errors import InputError
-from interneuron.nets import ConditionalVAE, Judge, build, decoder_network, fit_arguments, initialise, load
+from interneuron.nets import (
+    ConditionalVAE,
+    Judge,
+    PhotoNetwork,
+    Strided,
+    build,
+    decoder_network,
+    fit_arguments,
+    initialise,
+    load,
+)
 from interneuron.seeds import torch_generator
 
 SMALL = {"pixels": 6, "classes": 3, "latents": 2, "hidden": [5, 4]}
@@ -200,3 +210,80 @@ def test_a_perceptron_has_one_logit_for_two_classes_and_one_a_class_for_more():
         build("mlp", {"inputs": 6, "classes": 2, "hidden": []})
     with pytest.raises(InputError, match=r"hidden: got \[3, 0\], it takes whole numbers of at least 1"):
         build("mlp", {"inputs": 6, "classes": 2, "hidden": [3, 0]})
+
+
+def test_the_strided_network_is_that_of_carlini_and_wagner():
+    network = Strided(28, 28, 10).eval()
+    x = torch.rand(3, 1, 28, 28)
+    shapes = {name: tuple(layer.weight.shape) for name, layer in network.named_modules() if hasattr(layer, "weight")}
+    assert shapes == {
+        "features.conv1": (64, 1, 5, 5),
+        "features.conv2": (64, 64, 3, 3),
+        "features.conv3": (64, 64, 3, 3),
+        "classifier.linear1": (32, 1024),
+        "classifier.linear2": (10, 32),
+    }
+    assert network.features[:2](x).shape == (3, 64, 14, 14)
+    assert network.features[:4](x).shape == (3, 64, 6, 6)
+    torch.testing.assert_close(network(x.flatten(1)), network(x))
+    with FlopCounterMode(display=False) as counter:
+        network(x[:1])
+    assert 2.2e6 < counter.get_total_flops() / 2 < 2.3e6
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25, 0.5])
+def test_dropout_silences_its_share_and_keeps_the_mean(dropout):
+    network = Strided(9, 9, 3, [2, 3], [3, 3], [1, 2], 400, dropout)
+    nn.init.eye_(network.classifier.linear2.weight[:, :3])
+    noise = torch.randn(500, 400, generator=torch_generator(0, "test"))
+    x = torch.rand(1, 1, 9, 9).expand(500, -1, -1, -1)
+    hidden = network.classifier.relu1(network.classifier.linear1(network.features(x).flatten(1)))
+    by_hand = torch.where(noise < torch.distributions.Normal(0, 1).icdf(torch.tensor(dropout)), 0, hidden)
+    expected = network.classifier.linear2(by_hand / (1 - dropout))
+    torch.testing.assert_close(network(x, noise), expected)
+    assert abs(float((by_hand[:, hidden[0] > 0] == 0).float().mean()) - dropout) < 0.01
+    torch.testing.assert_close(network(x, noise).mean(0), network(x)[0], rtol=0.2, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"strides": [1]}, "2 channels, 2 kernels and 1 strides"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"kernels": [3, 12]}, "images of 9 x 9 are too small for 2 convolutions"),
+        ({"hidden": 0}, "hidden: got 0"),
+    ],
+)
+def test_strided_networks_that_cannot_be_are_refused(arguments, sentence):
+    known = {"height": 9, "width": 9, "classes": 3, "channels": [2, 3], "kernels": [3, 3], "strides": [1, 2]}
+    with pytest.raises(InputError, match=sentence):
+        build("strided", known | arguments)
+    with pytest.raises(InputError, match="got images of shape"):
+        Strided(**known)(torch.zeros(2, 80))
+
+
+def test_photo_networks_see_the_colours_that_they_were_trained_on():
+    x = torch.rand(2, 3, 64, 64, generator=torch_generator(0, "photos"))
+    for colours, prepared in (
+        ("imagenet", (x - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / IMAGENET_DEVIATION),
+        ("caffe", 255 * x.flip(1) - torch.tensor([104.0, 117.0, 123.0])[:, None, None]),
+    ):
+        network = build("photo-network", {"factory": "squeezenet1_1", "colours": colours, "classes": 5})
+        initialise(network, torch_generator(0, "test"))
+        network.eval()
+        assert network(x).shape == (2, 5)
+        torch.testing.assert_close(network(x), network.network(prepared))
+
+
+IMAGENET_DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+
+def test_photo_networks_that_are_not_there_are_refused():
+    with pytest.raises(InputError, match="torchvision has no classifier 'alexnot'"):
+        PhotoNetwork("alexnot")
+    with pytest.raises(InputError, match="colours is 'grey', it takes imagenet, caffe"):
+        PhotoNetwork("alexnet", colours="grey")
+    with torch.device("meta"):
+        network = PhotoNetwork("squeezenet1_1")
+    with pytest.raises(InputError, match=r"got photos of shape \(2, 1, 64, 64\)"):
+        network(torch.zeros(2, 1, 64, 64))

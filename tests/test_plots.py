@@ -12,14 +12,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from PIL import Image
-from synthetic import Sizes, draw, write
+from synthetic import FIGURES, Sizes, draw, write
 
 from interneuron import io, plots
 from interneuron.errors import InputError
-from interneuron.workflow.config.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
-FIGURES = sorted(KINDS["neurons"].figures)
 ALPHAS = [-1.0, 0.0, 1.0]
 
 

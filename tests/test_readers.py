@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy import sparse
 
-from interneuron import data
+from interneuron import citations, data, graphs
 from interneuron.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -197,7 +197,7 @@ def folder(tmp_path):
 
 
 def test_planetoid_comes_back(folder):
-    found = data.read_planetoid(folder(planetoid()), "small")
+    found = citations.read_planetoid(folder(planetoid()), "small")
     words = WORDS.copy()
     words[704] = 0
     np.testing.assert_array_equal(found.x.toarray(), words)
@@ -230,7 +230,7 @@ class Harmful:
 def test_pickles_that_ask_for_code_are_refused(folder, tmp_path, monkeypatch, what, content, names):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=rf"ind.small.{what} asks for ({names}), which is none of the classes"):
-        data.read_planetoid(folder(planetoid() | {what: content}), "small")
+        citations.read_planetoid(folder(planetoid() | {what: content}), "small")
     assert not (tmp_path / "harm").exists()
 
 
@@ -238,13 +238,13 @@ def test_pickled_arrays_are_made_empty_first(folder):
     for shape in (number(10**6) + b"\x85", text("x")):
         content = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + shape + text("b") + b"\x87R"
         with pytest.raises(InputError, match="an array that is not made empty first"):
-            data.read_planetoid(folder(planetoid(y=content)), "small")
+            citations.read_planetoid(folder(planetoid(y=content)), "small")
     for kind in (b"cnumpy\ndtype\n", b"c__builtin__\nlist\n"):
         content = b"cnumpy.core.multiarray\n_reconstruct\n" + kind + number(0) + b"\x85" + text("b") + b"\x87R"
         with pytest.raises(InputError, match="an array that is not made empty first"):
-            data.read_planetoid(folder(planetoid(y=content)), "small")
+            citations.read_planetoid(folder(planetoid(y=content)), "small")
     with pytest.raises(InputError, match="not a whole pickle"):
-        data.read_planetoid(folder(planetoid(y=b"cnumpy\nndarray\n" + number(3) + b"\x85R")), "small")
+        citations.read_planetoid(folder(planetoid(y=b"cnumpy\nndarray\n" + number(3) + b"\x85R")), "small")
 
 
 def one_hot(rows, labels=CLASSES):
@@ -274,7 +274,7 @@ def one_hot(rows, labels=CLASSES):
 )
 def test_planetoid_parts_that_do_not_fit(folder, changed, says):
     with pytest.raises(InputError, match=says):
-        data.read_planetoid(folder(planetoid(**changed)), "small")
+        citations.read_planetoid(folder(planetoid(**changed)), "small")
 
 
 def test_planetoid_with_broken_matrices_and_files(folder):
@@ -287,20 +287,20 @@ def test_planetoid_with_broken_matrices_and_files(folder):
         content += b"".join(text(name) + array(part) for name, part in items.items())
         content += text("_shape") + b"(" + number(9) + number(7) + b"tub"
         with pytest.raises(InputError, match=r"ind\.small\.x is no CSR matrix"):
-            data.read_planetoid(folder(planetoid(x=content)), "small")
+            citations.read_planetoid(folder(planetoid(x=content)), "small")
     whole = planetoid()
     for cut in (0, 1, 2, 60, len(whole["allx"]) // 2, len(whole["allx"]) - 1):
         with pytest.raises(InputError, match=r"ind\.small\.allx is not a whole pickle"):
-            data.read_planetoid(folder(whole | {"allx": whole["allx"][:cut]}), "small")
+            citations.read_planetoid(folder(whole | {"allx": whole["allx"][:cut]}), "small")
     path = folder(whole)
     (path / "ind.small.ty").unlink()
     with pytest.raises(InputError, match=r"there is no file .*ind.small.ty"):
-        data.read_planetoid(path, "small")
+        citations.read_planetoid(path, "small")
 
 
 def test_default_dict_of_lists_is_one():
     content = pickled(adjacency({0: [1], 1: [0]}))
-    found = data._Unpickler(io.BytesIO(content), encoding="latin1").load()
+    found = citations._Unpickler(io.BytesIO(content), encoding="latin1").load()
     assert found == defaultdict(list, {0: [1], 1: [0]})
 
 
@@ -311,7 +311,7 @@ CITES = b"a\tb9\n7\ta\nelsewhere\ta\n7\t7\n"
 
 
 def test_linqs_comes_back(write):
-    found = data.read_linqs(write(CONTENT, "content"), write(CITES, "cites"))
+    found = citations.read_linqs(write(CONTENT, "content"), write(CITES, "cites"))
     np.testing.assert_array_equal(found.x.toarray(), [[1, 0, 1], [0, 0, 1], [1, 1, 0]])
     assert found.y.tolist() == [1, 0, 1]
     assert found.links.tolist() == [[0, 1], [1, 2], [2, 2]]
@@ -332,7 +332,20 @@ def test_linqs_comes_back(write):
 )
 def test_linqs_that_is_none(write, content, cites, says):
     with pytest.raises(InputError, match=says):
-        data.read_linqs(write(content, "content"), write(cites, "cites"))
+        citations.read_linqs(write(content, "content"), write(cites, "cites"))
+
+
+# a graph that comes with networkx
+
+
+def test_karate_club_is_zacharys():
+    club = citations.karate_club()
+    w = graphs.from_links(club.links, 34)
+    assert (len(club.links), w.nnz) == (78, 156)
+    assert np.array_equal(club.x.toarray(), np.eye(34))
+    # Member 1 is the instructor and member 34 the officer, numbered from 1; nobody but they met so many.
+    assert (club.y[0], club.y[33], club.y.sum()) == (0, 1, 17)
+    assert set(np.argsort(graphs.degrees(w))[-2:]) == {0, 33}
 
 
 # photos

@@ -295,7 +295,7 @@ def test_metrics_of_every_level(study):
 
 def documented():
     """Metrics of regions on the page of files, each with its levels."""
-    section = (ROOT / "docs/files.md").read_text().split("### In a study of regions")[1].split("\n## ")[0]
+    section = re.split(r"\n##+ ", (ROOT / "docs/files.md").read_text().split("### In a study of regions")[1])[0]
     rows = re.findall(r"^\| (`[^|]+`) \| ([^|]*) \|", section.split("The metrics of regions;")[1], re.MULTILINE)
     return {name: levels.strip().split(", ") for names, levels in rows for name in re.findall(r"`([^`]+)`", names)}
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import Workspace
 from PIL import Image
-from synthetic import draw, page, script, write
+from synthetic import FIGURES, draw, page, write
 
 from interneuron import io
 
@@ -58,7 +58,7 @@ def asked_for(log: Path) -> list[str]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("browser")
     paths = write(folder)
-    figures = [draw(paths, folder / "figures" / name) for name in script("figures").FIGURES._things]
+    figures = [draw(paths, folder / "figures" / name) for name in FIGURES]
     return SimpleNamespace(
         folder=folder, paths=paths, figures=figures, file=page(paths, figures, folder / "report.html")
     )
@@ -122,15 +122,17 @@ def test_every_figure_and_every_row_is_rendered(report: SimpleNamespace, tmp_pat
 
 def test_the_report_of_a_run_shows_its_figures_and_its_ledger(finished: Workspace, tmp_path: Path) -> None:
     measured = measure(finished.folder / "results/report.html", tmp_path)
-    figures = sorted((finished.folder / "results/studies/thesis-test/figures").iterdir())
+    figures = list((finished.folder / "results/studies").glob("*/figures/*"))
     assert len(figures) > 5
     assert sorted(anchor for anchor, _, _ in measured["figures"]) == sorted(
-        f"thesis-test-{path.stem}{'-gif' * (path.suffix == '.gif')}" for path in figures
+        f"{path.parts[-3]}-{path.stem}{'-gif' * (path.suffix == '.gif')}" for path in figures
     )
     assert all(width > 300 for _, width, _ in measured["figures"])
     claims = io.load_table(finished.folder / "results/claims.tsv")
     assert len(claims) > 3
-    assert [row for row, _, _ in measured["rows"]] == [f"claim-thesis-test-{claim}" for claim in claims["claim"]]
+    assert [row for row, _, _ in measured["rows"]] == [
+        f"claim-{claim.study}-{claim.claim}" for claim in claims.itertuples()
+    ]
     for (_, _, shown), claim in zip(measured["rows"], claims.itertuples(), strict=True):
         assert str(claim.verdict) in shown
     assert measured["overflow"] <= 0

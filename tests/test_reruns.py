@@ -25,11 +25,18 @@ BELOW = {  # a rule, and all that read what it makes, directly or through others
     "lesion": {"lesion", "evaluate", "figures", "claims", "report"},
     "cluster": {"cluster", "lesion", "evaluate", "figures", "claims", "report"},
     "ace": {"ace", "cluster", "lesion", "evaluate", "figures", "claims", "report"},
+    "saliency": {"saliency", "evaluate", "figures", "claims", "report"},
+    "active": {"active", "evaluate", "figures", "claims", "report"},
 }
+BELOW["embed"] = BELOW["active"] | {"embed"}
+BELOW["link"] = BELOW["embed"] | {"link"}
 BELOW["activations"] = BELOW["cluster"] | {"activations"}
 BELOW["train"] = BELOW["activations"] | {"ace", "train"}
 BELOW["prepare"] = BELOW["train"] | {"prepare"}
-BELOW["download"] = EVERYTHING = BELOW["prepare"] | {"download"}
+BELOW["download"] = BELOW["prepare"] | {"download"}
+# Other rules that read the digits.
+DIGITS = {"saliency", "graph", "influence", "classifier", "features", "attack"}
+EVERYTHING = BELOW["download"] | BELOW["link"] | DIGITS | {"tabulate", "fit", "regions"}
 
 
 def planned(workspace: Workspace, *arguments: str) -> dict[str, int]:
@@ -133,14 +140,30 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         set(),
     ),
     "add an architecture": (
-        edits(("interneuron/nets.py", '"judge": Judge}', '"judge": Judge, "other": ConditionalVAE}')),
+        edits(("interneuron/nets.py", '"judge": Judge', '"judge": Judge, "other": ConditionalVAE')),
         set(),
     ),
     "change an architecture": (
         edits(
             ("interneuron/nets.py", "self.features = nn.Sequential(layers)", "self.features = nn.Sequential(*[layers])")
         ),
-        BELOW["lesion"] | {"train"},
+        BELOW["lesion"] | BELOW["saliency"] | {"train"},
+    ),
+    "change the network of a graph's nodes": (
+        edits(("interneuron/graph_networks.py", "        if self.dropout == 0:", "        if self.dropout <= 0:")),
+        BELOW["active"],
+    ),
+    "change the autoencoder of a graph": (
+        edits(("config/studies/margin-active-test.yaml", "latents: 2", "latents: 3")),
+        BELOW["embed"],
+    ),
+    "change the split of a graph": (
+        edits(("config/datasets/karate.yaml", "split_seed: 0", "split_seed: 1")),
+        BELOW["link"],
+    ),
+    "change a measure of saliency": (
+        edits(("interneuron/saliency.py", "    if c[-1] == 0:\n", "    if not c[-1]:\n")),
+        BELOW["saliency"],
     ),
     "change the script of one rule": (
         edits(("scripts/lesion.py", "def main(job):\n", "def main(job):\n    print()\n")),
@@ -150,7 +173,10 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "swap two params": (edits((ENTRY, "draws: 64, replicates: 4", "draws: 4, replicates: 64")), BELOW["ace"]),
     "add a study": (second_study, BELOW["activations"] | {"ace"}),
     "add a block of seeds": (edits(("config/models/vae-test.yaml", "seeds: 4", "seeds: 6")), BELOW["train"]),
-    "other bytes upstream": (edits(("config/datasets/digits.yaml", "sha256: 09f66e", "sha256: 19f66e")), EVERYTHING),
+    "other bytes upstream": (
+        edits(("config/datasets/digits.yaml", "sha256: 09f66e", "sha256: 19f66e")),
+        BELOW["download"] | DIGITS,
+    ),
     "delete a middle result": (lambda folder: folder.path(f"{STUDY}/clusters.parquet").unlink(), BELOW["cluster"]),
     "delete a figure": (
         lambda folder: folder.path("results/studies/thesis-test/figures/kl.png").unlink(),
@@ -241,7 +267,7 @@ def test_a_changed_byte_of_raw_data_is_named_and_refused(folder: Folder) -> None
     folder.flip("data/raw/digits/digits.csv.gz")
     assert "data/raw/digits/digits.csv.gz is not as it was made" in folder.snakemake("-n", status=1)
     folder.path("data/raw/digits/digits.csv.gz").unlink()
-    assert set(planned(folder)) == EVERYTHING
+    assert set(planned(folder)) == BELOW["download"]
 
 
 def test_results_that_came_from_elsewhere_are_taken_by_their_records(folder: Folder) -> None:
@@ -317,7 +343,14 @@ def test_a_run_without_the_default_profile_is_told_so(folder: Folder) -> None:
 MADE = {  # a file of each rule
     "download": "data/raw/digits/digits.csv.gz",
     "prepare": "data/prepared/digits.safetensors",
+    "tabulate": "data/prepared/boolean-test.safetensors",
     "train": "results/models/vae-test/000-001/weights.safetensors",
+    "fit": "results/models/mlp-test/000-001/weights.safetensors",
+    "regions": "results/studies/relu-test/000-001/regions.parquet",
+    "link": "data/prepared/karate.safetensors",
+    "embed": "results/studies/margin-active-test/000-001/embedding.safetensors",
+    "active": "results/studies/margin-active-test/000-001/active.parquet",
+    "saliency": "results/studies/margin-saliency-test/000-001/saliency.parquet",
     "activations": f"{STUDY}/activations.safetensors",
     "ace": f"{STUDY}/ace.safetensors",
     "cluster": f"{STUDY}/clusters.parquet",

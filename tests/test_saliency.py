@@ -188,9 +188,9 @@ def test_grad_cam_is_captums(layer):
         inputs = x[None].clone().requires_grad_(True)
         want = LayerGradCam(plain, plain[int(layer)]).attribute(inputs, target=target, relu_attributions=True)
         want = LayerGradCam.interpolate(want, (40, 30), "bilinear").detach()[0, 0].numpy()
-        np.testing.assert_allclose(got, want, atol=1e-7)
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-9)
         largest = max(largest, want.max())
-    assert largest > 1e-4
+    assert largest > 1e-6
     assert not any(module._forward_hooks for module in net.modules())
     assert all(parameter.grad is None for parameter in net.parameters())
 
@@ -234,6 +234,15 @@ def test_curves_of_few_steps_end_where_they_should():
         saliency.pixel_curve(net, x, end, np.zeros((40, 29)), 2)
     with pytest.raises(InputError, match="steps is 1201 for 1200 pixels"):
         saliency.pixel_curve(net, x, end, np.zeros((40, 30)), 2, steps=1201)
+
+
+def test_share_needed_is_where_the_curve_first_comes_there():
+    assert saliency.share_needed([0.1, 0.3, 0.9, 0.2, 1.0], 0.5) == 0.5
+    assert saliency.share_needed([0.1, 0.3, 0.9, 0.2, 1.0], 1) == 1
+    assert saliency.share_needed([0.1, 0.3], 0.2) == 0
+    for curve, part in (([0.3], 0.5), ([0.1, 0.3], 0), ([0.1, 0.3], 1.1)):
+        with pytest.raises(InputError, match="it takes 2 scores or more, 0 < part <= 1"):
+            saliency.share_needed(curve, part)
 
 
 def test_gini():

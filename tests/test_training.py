@@ -14,7 +14,7 @@ from interneuron import io
 from interneuron.errors import InputError
 from interneuron.nets import build, initialise, load
 from interneuron.seeds import torch_generator
-from interneuron.training import train, train_perceptrons
+from interneuron.training import train, train_classifiers, train_perceptrons
 
 VAE = {"pixels": 20, "classes": 3, "latents": 2, "hidden": [8, 6]}
 JUDGE = {"height": 5, "width": 4, "classes": 3, "channels": [3, 4], "strides": [2, 1], "kernel": 3, "hidden": 7}
@@ -398,3 +398,74 @@ def test_perceptrons_that_are_no_longer_finite_stop_with_iteration_and_seeds():
     calls = []
     run_table([0], epochs=2, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(i, 8) for i in range(1, 9)]
+
+
+STRIDED = {"height": 5, "width": 4, "classes": 3, "channels": [4, 4], "kernels": [3, 2], "strides": [1, 1], "hidden": 8}
+
+
+def classify(seeds, data=DATA, **changes):
+    settings = {"epochs": 3, "learning_rate": 0.05, "batch": 16, "report_every": 5, "dropout": 0.5} | changes
+    return train_classifiers("strided", STRIDED | {"dropout": settings.pop("dropout")}, *data, seeds, **settings)
+
+
+def test_classifiers_descend_by_momentum_with_a_falling_rate():
+    """The oracle: the update rule written out, with autograd's gradients."""
+    x, y = DATA[:2]
+    network = build("strided", STRIDED | {"dropout": 0.0})
+    generator = torch_generator(3, "initialisation")
+    for name, parameter in network.named_parameters():
+        with torch.no_grad():
+            if name.endswith("bias"):
+                parameter.zero_()
+            else:
+                nn.init.xavier_uniform_(parameter, generator=generator)
+    order, moved = torch_generator(3, "order"), [torch.zeros_like(value) for value in network.parameters()]
+    for epoch in range(3):
+        for rows in torch.randperm(len(x), generator=order).split(16):
+            loss = nn.functional.cross_entropy(network(x[rows].flatten(1) / 255), y[rows])
+            slopes = torch.autograd.grad(loss, list(network.parameters()))
+            with torch.no_grad():
+                for parameter, slope, before in zip(network.parameters(), slopes, moved, strict=True):
+                    before.mul_(0.9).add_(slope)
+                    parameter -= 0.05 * 0.5 ** (2 * epoch / 3) * before
+    weights, _ = classify([3], halvings=2, dropout=0.0)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(weights[name][0], parameter.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_classifiers_of_a_block_are_those_of_their_own():
+    together, rows = classify([5, 2])
+    for place, seed in enumerate((5, 2)):
+        alone, own = classify([seed])
+        assert all(torch.equal(together[name][place], alone[name][0]) for name in alone)
+        assert [row for row in rows if row["seed"] == seed] == own
+    assert [row["iteration"] for row in rows if row["metric"] == "accuracy" and row["seed"] == 2] == [5, 10, 12, 12]
+
+
+def test_classifiers_learn_with_dropout_and_say_how_well():
+    weights, rows = classify([0], epochs=60)
+    (accuracy,) = values(rows, "test", "accuracy", 0)
+    arguments = {"architecture": "strided", "arguments": STRIDED, "seeds": [0]}
+    network = load({name: value.numpy() for name, value in weights.items()}, arguments, 0)
+    right = (network(DATA[2].flatten(1) / 255).argmax(1) == DATA[3]).float().mean().item()
+    assert accuracy == pytest.approx(right)
+    assert accuracy > 0.9
+    assert not torch.equal(weights["classifier.linear2.weight"], classify([0], epochs=60, dropout=0.0)[0][LAST])
+
+
+LAST = "classifier.linear2.weight"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"momentum": 1.0}, "momentum is 1.0, it takes a share"),
+        ({"halvings": -1.0}, "halvings is -1.0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"learning_rate": 1e30}, r"the loss is no longer finite in iteration .* \(seed 4\)"),
+        ({"initialisation": "zero"}, "no initialisation 'zero'"),
+    ],
+)
+def test_settings_that_classifiers_cannot_take_are_refused(changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        classify([4], **changes)

@@ -1,17 +1,16 @@
-"""Files: safetensors, graphs, tables, text and pictures. Every write is whole or not at all.
+"""Files: safetensors, tables, text and pictures. Every write is whole or not at all.
 
-Downloads are in `interneuron.io.download`, which is not imported here: only one step needs it.
+Not imported here, since few steps need them: `interneuron.io.download`, `interneuron.io.graphs` and
+`interneuron.io.checkpoints`.
 """
 
 from interneuron.io.files import (
     atomic,
-    load_graph,
     load_table,
     load_tensors,
     metadata,
     save_animation,
     save_figure,
-    save_graph,
     save_table,
     save_tensors,
     save_text,
@@ -21,13 +20,11 @@ from interneuron.io.files import (
 
 __all__ = [
     "atomic",
-    "load_graph",
     "load_table",
     "load_tensors",
     "metadata",
     "save_animation",
     "save_figure",
-    "save_graph",
     "save_table",
     "save_tensors",
     "save_text",

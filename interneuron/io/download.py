@@ -2,13 +2,18 @@
 
 import hashlib
 import http.client
+import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from interneuron.errors import InputError
@@ -79,6 +84,125 @@ def fetch(
         f"{path} could not be fetched: tried {'; '.join(reasons) or 'nothing, as no URL is listed'}; without a"
         " network, set INTERNEURON_MIRROR to a folder or base address that holds a copy"
     )
+
+
+def fetch_members(
+    path: Pathlike,
+    urls: Sequence[str],
+    members: Mapping[str, str],
+    *,
+    sha256: str,
+    mirror: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    tries: int = 3,
+    wait: float = 1.0,
+    timeout: float = 30.0,
+) -> str:
+    """Fetch a set of files from the first source that has it into one uncompressed tar, and return that source.
+
+    members: SHA-256 of each file, by its path. A source is a folder, whose address ends in `/` and takes the members'
+    paths behind it, or a public `.zip` that holds them (and maybe more); `mirror` is a folder. Each member is checked.
+    The tar has them by name, without times and owners: equal members are equal bytes, of SHA-256 `sha256`. Sources are
+    asked as `fetch` asks them. `progress` is called with the members done and in all.
+
+    Raises `InputError`, and leaves no file: for a member with the wrong hash, naming it, without trying any further;
+    when no source has all of them, naming what was tried; when the tar is another than `sha256`; a full disk.
+    """
+    wanted = _checked_hash(sha256, None)
+    for name, each in members.items():
+        _checked_hash(each, None)
+        if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise InputError(f"{name!r} is no path of a member; it takes a relative one without '..'")
+    if not members:
+        raise InputError(f"{path} has no members; it takes one or more")
+    for url in urls:
+        if not url.startswith(("http://", "https://")) or not url.endswith(("/", ".zip")):
+            raise InputError(f"{url!r} is no source of many files; it takes an address that ends in / or .zip")
+    reasons = []
+    for source in [f"{mirror.rstrip('/')}/", *urls] if mirror else urls:
+        try:
+            with atomic(path) as temporary:
+                found = _pack(temporary, source, members, tries, wait, timeout, progress)
+                if found != wanted:
+                    raise InputError(f"{path} has the SHA-256 {found} and not {wanted}, so nothing was kept")
+                return source
+        except (_UnavailableError, _InterruptedError) as error:
+            reasons.append(f"{source} ({error})")
+    raise InputError(
+        f"{path} could not be fetched: tried {'; '.join(reasons) or 'nothing, as no URL is listed'}; without a"
+        " network, set INTERNEURON_MIRROR to a folder or base address that holds a copy"
+    )
+
+
+def _pack(
+    path: Path,
+    source: str,
+    members: Mapping[str, str],
+    tries: int,
+    wait: float,
+    timeout: float,
+    progress: Callable[[int, int], None] | None,
+) -> str:
+    """Write the members to a tar at `path`, and return its SHA-256."""
+    with TemporaryDirectory(dir=path.parent) as folder, tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        for done, (name, content) in enumerate(_each(source, members, Path(folder, "part"), tries, wait, timeout), 1):
+            about = tarfile.TarInfo(name)
+            about.size, about.mode = len(content), 0o644
+            archive.addfile(about, BytesIO(content))
+            if progress:
+                progress(done, len(members))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _each(
+    source: str, members: Mapping[str, str], place: Path, tries: int, wait: float, timeout: float
+) -> Iterator[tuple[str, bytes]]:
+    """Members and their contents, by name, each with the right hash."""
+
+    def transfer(one: str, wanted: str) -> None:
+        for attempt in range(1, tries + 1):
+            try:
+                _transfer(place, one, wanted, None, None, timeout)
+                break
+            except _InterruptedError:
+                if attempt == tries:
+                    raise
+                time.sleep(wait * 2 ** (attempt - 1))
+
+    if source.endswith("/"):
+        for name in sorted(members):
+            transfer(source + name, members[name])
+            yield name, place.read_bytes()
+        return
+    transfer(source, "")
+    try:
+        with zipfile.ZipFile(place) as archive:
+            if missing := sorted(members.keys() - set(archive.namelist())):
+                raise _UnavailableError(f"no {missing[0]} in it")
+            for name in sorted(members):
+                content = archive.read(name)
+                if (found := hashlib.sha256(content).hexdigest()) != members[name]:
+                    raise InputError(f"{source} has the wrong bytes for {name}: their SHA-256 is {found}")
+                yield name, content
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise _UnavailableError(f"no whole zip archive: {error}") from error
+
+
+def read_sums(path: Pathlike) -> dict[str, str]:
+    """SHA-256 by path of a list as `sha256sum` writes it: hash, two spaces, path; a line a file.
+
+    Raises `InputError` for a missing file, and any other line.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path}")
+    sums: dict[str, str] = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        each, _, name = line.partition("  ")
+        if len(each) != 64 or set(each) - set("0123456789abcdef") or not name or name in sums:
+            raise InputError(f"{path}, line {number} is no SHA-256, two spaces and a path that no other line has")
+        sums[name] = each
+    return sums
 
 
 def _checked_hash(sha256: str | None, sha256_prefix: str | None) -> str:

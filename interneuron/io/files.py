@@ -1,12 +1,10 @@
-"""Tensors, graphs, tables, text and pictures, written under a temporary name and renamed when whole."""
+"""Tensors, tables, text and pictures, written under a temporary name and renamed when whole."""
 
 import errno
 import hashlib
 import json
 import os
 import uuid
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
     from matplotlib.figure import Figure
-    from scipy import sparse
 
 Pathlike = str | os.PathLike[str]
 
@@ -85,7 +82,10 @@ def save_tensors(path: Pathlike, tensors: Mapping[str, "np.ndarray | torch.Tenso
     from safetensors.numpy import save_file
 
     arrays = {name: _storable(name, value) for name, value in tensors.items()}
-    text = _json(path, metadata)
+    try:
+        text = json.dumps(metadata, sort_keys=True, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the metadata for {path} are not JSON: {error}") from error
     with atomic(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
@@ -158,56 +158,10 @@ def _storable(name: str, value: Any) -> np.ndarray:
     return np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C")
 
 
-def _json(path: Pathlike, metadata: Any) -> str:
-    try:
-        return json.dumps(metadata, sort_keys=True, allow_nan=False, default=_plain)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the metadata for {path} are not JSON: {error}") from error
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{value!r} is a {type(value).__name__}")
-
-
-# graphs
-
-
-def save_graph(path: Pathlike, graph: "sparse.csr_array", arrays: Mapping[str, np.ndarray], metadata: Any) -> None:
-    """Write a graph as SciPy's CSR in `.npz`, entries in the order that they have, with arrays and metadata beside it.
-
-    `scipy.sparse.load_npz` reads the graph. Equal content gives equal bytes. Raises `InputError` as `save_tensors`.
-    """
-    beside = {name: _storable(name, value) for name, value in arrays.items()}
-    text = np.frombuffer(_json(path, metadata).encode(), np.uint8)
-    parts = {
-        "format": np.array(b"csr"),
-        "_is_array": np.array(True),
-        "data": graph.data,
-        "indices": graph.indices,
-        "indptr": graph.indptr,
-        "shape": np.array(graph.shape),
-    }
-    with atomic(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **parts, **beside, **{_KEY: text})
-
-
-def load_graph(path: Pathlike) -> tuple["sparse.csr_array", dict[str, np.ndarray], Any]:
-    """A graph, the arrays beside it, and the metadata, of a file of `save_graph`; `InputError` for any other."""
-    from scipy import sparse
-
-    try:
-        with np.load(_existing(path), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(arrays.pop(_KEY).tobytes())
-        if arrays.pop("format") != b"csr" or not arrays.pop("_is_array"):
-            raise ValueError("not CSR")
-        data, indices, indptr, shape = (arrays.pop(name) for name in ("data", "indices", "indptr", "shape"))
-        graph = sparse.csr_array((data, indices, indptr), tuple(shape))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is not a whole graph of this workflow ({error}); make it again") from error
-    return graph, arrays, about
 
 
 # tables

@@ -14,10 +14,10 @@ from interneuron.regions.piecewise import Codes, Linear, PiecewiseAffine, piecew
 
 Outputs = Literal["predicted"] | Sequence[int] | None
 
-# Numbers of Omega in one block where no batch is asked for: 16 MiB in float32.
-_BLOCK = 2**22
+# Numbers of Omega in one block where no batch is asked for: 4 MiB in float32, memory that is used again.
+_BLOCK = 2**20
 # Rows of one matrix product of a chain: small enough that what lies between two products stays in the cache.
-_ROWS = 2500
+_ROWS = 1500
 # Samples of one backward pass of other networks, whose activations are all kept.
 _BACKWARD = 64
 

@@ -181,6 +181,8 @@ def _along(program: PiecewiseAffine, u: Tensor, v: Tensor, chosen: Tensor) -> Te
         return torch.lerp(v[sample], u[sample], weight)
 
     def patterns(sample: Tensor, t: Tensor) -> Packed:
+        if not program.sites:
+            return np.empty((len(sample), 0), np.uint8)
         return packed_bits(program, program.run(at(sample, t))[1])
 
     total = u.new_zeros((len(u), chosen.shape[1], program.inputs))

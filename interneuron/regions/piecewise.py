@@ -49,7 +49,7 @@ _QUESTIONS = _set(
     is_cuda device dtype ndim shape layout requires_grad is_leaf is_sparse is_quantized is_meta is_nested names"""
 )
 # Ends of a network that keep the order of its outputs, which `logits` leaves off.
-_ENDS = _set("sigmoid softmax log_softmax logsigmoid")
+_ENDS = _set("sigmoid softmax log_softmax log_sigmoid")
 # Operations that keep the numbers of a sample in their order.
 _ORDERED = frozenset({"flatten", "reshape", "view", "contiguous", "clone", *_DROPOUTS})
 _ARGUMENTS = {
@@ -103,6 +103,12 @@ class Hinge:
         """The output for pre-activations z with the branches held at `code`."""
         return torch.where(code, z, self._below(z))
 
+    def run(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The branches taken, and the output."""
+        code = self.code(z.detach())
+        plain = not isinstance(self.negative_slope, Tensor) and not self.negative_slope
+        return code, functional.relu(z) if plain else self.apply(code, z)
+
     def slope(self, code: Tensor, dtype: torch.dtype) -> Tensor:
         """dy / dz of each unit; of a ReLU as bool."""
         if isinstance(self.negative_slope, Tensor) or self.negative_slope:
@@ -150,6 +156,10 @@ class Clip:
 
     def apply(self, code: Tensor, z: Tensor) -> Tensor:
         return torch.where(code == 1, z, self.offset(code, z.dtype))
+
+    def run(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        code = self.code(z.detach())
+        return code, self.apply(code, z)
 
     def slope(self, code: Tensor, dtype: torch.dtype) -> Tensor:
         return (code == 1).to(dtype)
@@ -320,8 +330,8 @@ class PiecewiseAffine:
             if isinstance(step, Linear):
                 h = functional.linear(h, step.weight, step.bias)
             else:
-                taken.append(step.code(h.detach()) if codes is None else codes[len(taken)])
-                h = step.apply(taken[-1], h)
+                code, h = step.run(h) if codes is None else (codes[len(taken)], step.apply(codes[len(taken)], h))
+                taken.append(code)
         return h, taken
 
     def _forward(self, x: Tensor) -> Any:
@@ -331,8 +341,16 @@ class PiecewiseAffine:
         """Refuse what the operations seen do not explain: samples that mix, and compiled code that they miss."""
         weights = torch.cos(1 + torch.arange(self.outputs, dtype=y.dtype, device=y.device))
         total = (y * weights).sum(1)
-        first = torch.autograd.grad(total[0], leaf, retain_graph=True)[0]
-        second = torch.autograd.grad(total[1], leaf)[0]
+        if not torch.isfinite(total).all():
+            raise InputError("the network's outputs are NaN or infinite, and a map takes finite ones")
+        try:
+            first = torch.autograd.grad(total[0], leaf, retain_graph=True)[0]
+            second = torch.autograd.grad(total[1], leaf)[0]
+        except RuntimeError as error:
+            raise InputError(
+                "the network overwrites numbers in place that its own gradient is made of, and a map takes one that has"
+                " a gradient"
+            ) from error
         if first[1].any() or second[0].any():
             raise InputError("the network mixes its samples with each other, and a map takes one that does not")
         with torch.no_grad():
@@ -343,8 +361,8 @@ class PiecewiseAffine:
             # Written so that NaN is refused too.
             if not ((products.sum(1) + constant - total).abs() <= 1e-3 * scale).all():
                 raise InputError(
-                    "the network is no affine map where its branches are held fixed: its numbers are not finite, or it"
-                    " holds compiled code whose operations cannot be seen"
+                    "the network is no affine map where its branches are held fixed: it is of less than single"
+                    " precision, or holds compiled code whose operations cannot be seen"
                 )
 
 
@@ -477,10 +495,12 @@ class _Trace(_Mode):
         if name in ("div", "divide", "true_divide"):
             if len(depends) > 1 or depends[0] is not args[0]:
                 raise InputError(f"{self._where(name)} divides by numbers that depend on the input: it is not affine")
+            if kwargs.get("rounding_mode"):
+                raise InputError(f"{self._where(name)} rounds: it is not affine")
             return
         if name in ("batch_norm", *_DROPOUTS):
             position, default = (5, False) if name == "batch_norm" else (2, True)
-            training = kwargs.get("training", args[position] if len(args) > position else default)
+            training = kwargs.get("training", kwargs.get("train", args[position] if len(args) > position else default))
             if training:
                 raise InputError(f"{self._where(name)} runs in training mode, and a map takes eval mode")
             return
@@ -553,7 +573,11 @@ def _kind(name: str, bound: dict[str, Any]) -> Branching:
     if name.startswith("max_pool"):
         return MaxPool(int(name[8]), bound)
     low, high = bound.get("min"), bound.get("max")
-    return Clip(-inf if low is None else low, inf if high is None else high)
+    low, high = -inf if low is None else low, inf if high is None else high
+    # Where they cross, the upper bound counts.
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return Clip(torch.minimum(torch.as_tensor(low), torch.as_tensor(high)), high)
+    return Clip(min(low, high), high)
 
 
 def _bound(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Graphs:
     """The graphs in a graph.npz: one of all seeds, or one a seed, as blocks on the diagonal of a matrix."""
 
     def __init__(self, path: str) -> None:
-        from interneuron.io import load_graph
+        from interneuron.io.graphs import load_graph
 
         self._stored, arrays, self.about = load_graph(path)
         self._sample_id, self._start = arrays["sample_id"], arrays["start"]
@@ -130,7 +130,7 @@ def save_graphs(path: str, parts: "list[tuple[np.ndarray, sparse.csr_array]]", a
     """Write graphs, each with the `sample_id` of its nodes, as blocks on the diagonal of one matrix."""
     from scipy import sparse
 
-    from interneuron.io import save_graph
+    from interneuron.io.graphs import save_graph
 
     start = np.cumsum([0, *(len(rows) for rows, _ in parts)])
     ends = [np.zeros(1, np.int64)]

@@ -11,6 +11,7 @@ from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
 from interneuron.workflow import provenance
 from interneuron.workflow.config.kinds import FILES, KINDS
+from interneuron.workflow.config.networks import EvaluateAttacks, EvaluateBoundaries
 from interneuron.workflow.config.neurons import Evaluate
 from interneuron.workflow.fingerprint import Fingerprints, strings
 from interneuron.workflow.ledger import code_of
@@ -75,13 +76,15 @@ class Plan:
     def jobs(self, rule: str) -> list[dict[str, str]]:
         """Wildcards of all jobs of a rule that the config asks for."""
         project = self.project
-        if rule == "download":
+        if rule in ("download", "pack"):
             return [
-                {"dataset": name, "file": file.path} for name, data in project.datasets.items() for file in data.files
+                {"dataset": name, "file": file.path}
+                for name in self.sources(rule)
+                for file in self._sources[name].files
             ]
-        if rule in ("prepare", "tabulate"):
+        if rule in ("prepare", "tabulate", "link"):
             return [{"dataset": name} for name in self.datasets(rule)]
-        if rule in ("train", "fit", "shape", "regularise"):
+        if rule in ("train", "fit", "classifier", "convert", "shape", "regularise"):
             return [
                 {"model": name, "block": block}
                 for name in self.models(rule)
@@ -122,18 +125,34 @@ class Plan:
         """Names of the models that a step trains."""
         return [name for name, model in self.project.models.items() if model.step == step]
 
+    @property
+    def _sources(self) -> dict[str, entries.Files]:
+        """What has published files, by name: datasets, and networks that exist."""
+        models = self.project.models.items()
+        return {**self.project.datasets, **{name: model for name, model in models if isinstance(model, entries.Files)}}
+
+    def sources(self, rule: str) -> list[str]:
+        """Names of what has files that a rule, `download` or `pack`, fetches."""
+        return [name for name, source in self._sources.items() if source.fetched == rule]
+
     def download(self, wildcards: Any) -> dict[str, Any]:
-        return self._coded("download", self.project.datasets[wildcards.dataset].settings("download", wildcards.file))
+        return self._coded("download", self._sources[wildcards.dataset].download(wildcards.file))
+
+    def pack(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("pack", self._sources[wildcards.dataset].download(wildcards.file))
 
     def raw_files(self, wildcards: Any) -> list[str]:
-        files = self.project.datasets[wildcards.dataset].files
-        return [f"data/raw/{wildcards.dataset}/{file.path}" for file in files]
+        name = getattr(wildcards, "dataset", None) or wildcards.model
+        return [f"data/raw/{name}/{file.path}" for file in self._sources[name].files]
 
     def prepare(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("prepare", self.project.datasets[wildcards.dataset].settings("prepare"))
 
     def tabulate(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("tabulate", self.project.datasets[wildcards.dataset].settings("tabulate"))
+
+    def link(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("link", self.project.datasets[wildcards.dataset].settings("link"))
 
     def training_data(self, wildcards: Any) -> str:
         return f"data/prepared/{self.project.models[wildcards.model].dataset}.safetensors"
@@ -143,6 +162,12 @@ class Plan:
 
     def fit(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("fit", self.project.models[wildcards.model].settings("fit"))
+
+    def classifier(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("classifier", self.project.models[wildcards.model].settings("classifier"))
+
+    def convert(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("convert", self.project.models[wildcards.model].settings("convert"))
 
     def shape(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("shape", self.project.models[wildcards.model].settings("shape"))
@@ -170,7 +195,17 @@ class Plan:
         return [block_name(first, owner.block) for first in range(0, owner.seeds, owner.block)]
 
     def weights(self, wildcards: Any) -> str:
-        return self._made(wildcards.study, wildcards.block, "weights.safetensors", "runs.safetensors")
+        name = self.project.studies[wildcards.study].model
+        assert name is not None  # a study without a model has no step that reads weights
+        model = self.project.models[name]
+        block = self.blocks(model)[0] if model.step == "convert" else wildcards.block
+        return self._made(wildcards.study, block, "weights.safetensors", "runs.safetensors")
+
+    def network(self, wildcards: Any) -> str:
+        """Weights of the first block of the study's model, whatever the study's own seeds are."""
+        model = self.project.studies[wildcards.study].model
+        assert model is not None  # the config is refused where such a study has none
+        return f"results/models/{model}/{self.blocks(self.project.models[model])[0]}/weights.safetensors"
 
     def training(self, wildcards: Any) -> str:
         return self._made(wildcards.study, wildcards.block, "training.parquet", "runs.parquet")
@@ -207,6 +242,11 @@ class Plan:
         made = "features" in self.project.studies[wildcards.study].steps()
         return f"results/studies/{wildcards.study}/{wildcards.block}/{FILES['features']}" if made else []
 
+    def attacks(self, wildcards: Any) -> str | list[str]:
+        """Adversarial images, if the study has them."""
+        made = "attack" in self.project.studies[wildcards.study].steps()
+        return f"results/studies/{wildcards.study}/{wildcards.block}/{FILES['attacks']}" if made else []
+
     def evaluated(self, wildcards: Any) -> dict[str, Any]:
         """What the metrics of a study are made from, by its kind."""
         outside = {"data": self.data, "training": self.training, "judge": self.judge_training}
@@ -239,7 +279,7 @@ class Plan:
     def figure_inputs(self, wildcards: Any) -> dict[str, Any]:
         study = self.project.studies[wildcards.study]
         inputs: dict[str, Any] = {}
-        if study.model is not None:
+        if study.model is not None and self.project.models[study.model].step != "convert":
             blocks = self.blocks(self.project.models[study.model])
             inputs["training"] = [
                 self._made(wildcards.study, block, "training.parquet", "runs.parquet") for block in blocks
@@ -257,9 +297,13 @@ class Plan:
             settings |= {"active_above": study.evaluate.active_above, "fail_below": study.evaluate.fail_below}
         if settings["figure"] == "clusters":
             settings["reported"] = reported_clusters(study)
+        if (main := getattr(study.evaluate, "main", None)) is not None:
+            settings["main"] = main.model_dump(mode="json")
         if study.kind != "neurons":
             own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
             settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
+        if isinstance(study.evaluate, EvaluateBoundaries | EvaluateAttacks) and study.influence is not None:
+            settings["function"] = study.influence.functions[0].key
         return self._coded("figures", settings, {wildcards.figure})
 
     # ledger and report

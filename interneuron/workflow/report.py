@@ -91,6 +91,18 @@ CAPTIONS = {
         "the same size and layer mix (histogram). p is the share of random sets that do at least as much "
         "harm."
     ),
+    "labels.png": (
+        "Test nodes that a graph network classifies right, by what was labelled: MARGIN's choice against another in "
+        "each panel. Median over the seeds and its 95 % interval."
+    ),
+    "judged.png": (
+        "How good the saliency maps are, median over the images and its 95 % interval: areas under the score while "
+        "the most salient pixels go or come, pixels needed for a part of the score, sparsity."
+    ),
+    "overlays.png": (
+        "Saliency of the class that the network sees, dark to bright, over each image in grey: masking effect times "
+        "influence is MARGIN's map."
+    ),
 }
 _MIME = {".png": "image/png", ".gif": "image/gif"}
 

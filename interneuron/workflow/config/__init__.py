@@ -15,10 +15,11 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from interneuron.errors import InputError
-from interneuron.workflow.config.datasets import Dataset
+from interneuron.workflow.config.datasets import Dataset, ImagenetReader, PhotosReader
 from interneuron.workflow.config.fields import Entry, Name, Text, once
+from interneuron.workflow.config.files import Files
 from interneuron.workflow.config.kinds import KINDS as STUDIES
-from interneuron.workflow.config.models import JudgeModel, Model
+from interneuron.workflow.config.models import JudgeModel, Model, PhotoModel
 from interneuron.workflow.config.regions import Regions
 from interneuron.workflow.config.structured import check_structure
 from interneuron.workflow.config.studies import Study
@@ -76,19 +77,24 @@ class Project:
     def path(self, study: str) -> list[str]:
         """The steps behind a study's rows of the ledger, in order."""
         entry = self.studies[study]
-        made = [self.datasets[name].step for name in self.datasets_of(study)]
-        made += [self.models[name].step for name in entry.models()]
-        return ["download", *dict.fromkeys(made), *entry.steps(), "claims"]
+        models = [self.models[name] for name in entry.models()]
+        sources: list[Files] = [self.datasets[name] for name in self.datasets_of(study)]
+        sources += [model for model in models if isinstance(model, PhotoModel)]
+        made = [source.fetched for source in sources if source.files] or ["download"]
+        made += [self.datasets[name].step for name in self.datasets_of(study)] + [model.step for model in models]
+        return [*dict.fromkeys(made), *entry.steps(), "claims"]
 
     def dataset_of(self, study: str) -> str:
         """Name of the dataset that is studied."""
         entry = self.studies[study]
-        return entry.dataset or self.models[entry.models()[0]].dataset
+        name = entry.dataset or self.models[entry.models()[0]].dataset
+        assert name is not None  # a study of a network that exists is refused without a dataset
+        return name
 
     def datasets_of(self, study: str) -> list[str]:
         """Names of all datasets behind a study: its own, and those of its models."""
-        own = {self.models[name].dataset for name in self.studies[study].models()}
-        return sorted(own | {self.dataset_of(study)})
+        own = [self.models[name].dataset for name in self.studies[study].models()]
+        return sorted({self.dataset_of(study), *(name for name in own if name is not None)})
 
     def owner(self, study: str) -> Study | Model:
         """What says a study's seeds: itself, or its model."""
@@ -112,7 +118,7 @@ class Project:
         datasets = {
             name: {
                 "files": [[file.path, file.sha256 or file.sha256_prefix] for file in self.datasets[name].files],
-                "prepare": self.datasets[name].settings("prepare"),
+                "prepare": self.datasets[name].settings(self.datasets[name].step),
             }
             for name in self.datasets_of(study)
         }
@@ -165,10 +171,12 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
                 continue
             if model not in models:
                 models[model], _ = _entry(root, "models", model, f"{file_of(layers, [key])}: {key}")
-            asked.append((models[model].dataset, f"config/models/{model}.yaml: dataset"))
+            if (own := models[model].dataset) is not None:
+                asked.append((own, f"config/models/{model}.yaml: dataset"))
         for dataset, place in asked:
             if dataset not in datasets:
                 datasets[dataset], _ = _entry(root, "datasets", dataset, place)
+                _check_members(root, dataset, datasets[dataset])
         try:
             _check_fit(study, models, datasets)
         except RefusedError as error:
@@ -178,20 +186,41 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
     return Project(Path(root), top, datasets, models, studies)
 
 
+def _check_members(root: Path, name: str, dataset: Dataset) -> None:
+    """Refuse a dataset whose list of members is not beside it."""
+    for index, file in enumerate(dataset.files):
+        if file.members is not None and not (Path(root) / "config/datasets" / file.members).is_file():
+            takes = "the name of a file beside the entry"
+            raise refusal(f"config/datasets/{name}.yaml", f"files.{index}.members", file.members, takes)
+
+
 def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
     """Refuse a study that asks for what its model, judge or dataset does not have."""
     wanted = STUDIES[study.kind].architectures
+    exists = study.model is not None and isinstance(models[study.model], PhotoModel)
+    if exists:
+        for key in ("dataset", "seeds", "block"):
+            if getattr(study, key) is None:
+                takes = f"a value, since model {study.model} exists and is of no dataset and no seeds"
+                raise RefusedError(key, MISSING, takes)
     if study.graph is not None and study.graph.samples.classes is not None:
         dataset = study.dataset or models[study.models()[0]].dataset
         there = datasets[dataset].prepare.classes
         _check_indices("graph.samples.classes", study.graph.samples.classes, there, f"classes of dataset {dataset}")
+    for name in {study.dataset or models[study.models()[0]].dataset}:
+        if (datasets[name].step == "link") != (study.kind == "active"):
+            takes = "a dataset that is a graph" if study.kind == "active" else "a dataset that is no graph"
+            raise RefusedError("dataset" if study.dataset else "model", study.dataset or study.model, takes)
     if study.model is None:
         return
     model = models[study.model]
     if wanted and model.architecture not in wanted:
         takes = f"a model of architecture {listed(wanted, ' or ')}, not {model.architecture}"
         raise RefusedError("model", study.model, takes)
-    if study.seeds is not None:
+    if exists:
+        _check_photos(study, datasets)
+        return
+    if study.seeds is not None and not STUDIES[study.kind].samples:
         raise RefusedError("seeds", study.seeds, f"none, since model {study.model} has {model.seeds} of its own")
     if study.judge is not None:
         judge = models[study.judge]
@@ -214,6 +243,17 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
         check_structure(study.structure, study.evaluate, model, datasets[model.dataset])
     if study.regions is not None:
         _check_features(study.regions, model.dataset, datasets[model.dataset])
+
+
+def _check_photos(study: Study, datasets: Mapping[str, Dataset]) -> None:
+    """Refuse a network of photos on anything else, or for classes that it does not know."""
+    assert study.dataset is not None
+    if not isinstance(datasets[study.dataset].prepare, PhotosReader | ImagenetReader):
+        raise RefusedError("dataset", study.dataset, f"a dataset of photos, which model {study.model} takes")
+    asked = study.influence is not None and study.influence.needs_features()
+    if study.features is not None and study.features.head is None and asked:
+        takes = f"a section, since model {study.model} was not trained on the classes of {study.dataset}"
+        raise RefusedError("features.head", MISSING, takes)
 
 
 def _check_features(regions: Regions, name: str, dataset: Dataset) -> None:

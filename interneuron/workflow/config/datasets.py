@@ -4,50 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from interneuron.workflow.config.fields import (
-    PREFIX,
-    SHA256,
-    URL,
-    Assignment,
-    Count,
-    Entry,
-    Index,
-    Name,
-    RelativePath,
-    Text,
-)
+from interneuron.workflow.config.fields import Assignment, Count, Entry, Index, Name, RelativePath, Text
+from interneuron.workflow.config.files import Files
 from interneuron.workflow.config.structured_data import (
     CytometryReader,
     ModulesReader,
     NestedReader,
     TurntableReader,
 )
-from interneuron.workflow.refusals import MISSING, RefusedError, listed
-
-
-class DatasetFile(Entry):
-    """One published file."""
-
-    path: RelativePath = Field(
-        description="Its name under `data/raw/{dataset}/`, and in a mirror.", examples=["train-images-idx3-ubyte.gz"]
-    )
-    sha256: Annotated[str, Field(pattern=SHA256)] | None = Field(default=None, description="SHA-256 of its bytes.")
-    sha256_prefix: Annotated[str, Field(pattern=PREFIX)] | None = Field(
-        default=None, description="Beginning of its SHA-256, where only that is published."
-    )
-    bytes: Count | None = Field(default=None, description="Its size.")
-    urls: list[Annotated[str, Field(pattern=URL)]] = Field(
-        default_factory=list,
-        description="Where it can be had, tried in order. `package:PATH` is a file inside an installed package.",
-        examples=[["package:sklearn/datasets/data/digits.csv.gz"]],
-    )
-
-    @model_validator(mode="after")
-    def _one_hash(self) -> "DatasetFile":
-        if (self.sha256 is None) == (self.sha256_prefix is None):
-            got = MISSING if self.sha256 is None else self.sha256
-            raise RefusedError("sha256", got, "a hash where sha256_prefix is not given, and only there")
-        return self
+from interneuron.workflow.refusals import MISSING, RefusedError
 
 
 class IdxFiles(Entry):
@@ -129,6 +94,65 @@ class EnronReader(Entry):
         return []
 
 
+class PhotosReader(Entry):
+    """Photos in a tar archive: the class is the folder that a photo lies in, classes numbered by alphabet."""
+
+    reader: Literal["photos"] = Field(description="The format: `photos`.")
+    file: RelativePath = Field(description="The archive.", examples=["photos.tar"])
+    side: Count = Field(default=256, description="Pixels that a photo's shorter side is brought to.")
+    crop: Count = Field(default=224, description="Side of the middle square that is kept, in pixels.")
+    test: Text | None = Field(
+        default=None,
+        description="Name of a folder: photos below it are the test split; there is none, if left out.",
+        examples=["validation"],
+    )
+    classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[2])
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "PhotosReader":
+        if self.crop > self.side:
+            raise RefusedError("crop", self.crop, f"no more than side, which is {self.side}")
+        return self
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: images have none."""
+        return []
+
+
+class ImagenetReader(Entry):
+    """Photos in a tar archive, each named `<id>_...` by its class, as ImageNet's are; all are to test on."""
+
+    reader: Literal["imagenet"] = Field(description="The format: `imagenet`.")
+    file: RelativePath = Field(description="The archive.", examples=["photos.tar"])
+    side: Count = Field(default=256, description="Pixels that a photo's shorter side is brought to.")
+    crop: Count = Field(default=224, description="Side of the middle square that is kept, in pixels.")
+    ids: Annotated[dict[Text, Index], Field(min_length=1)] = Field(
+        description="Classes by the ids that names begin with.", examples=[{"n02123045": 281}]
+    )
+    classes: Annotated[int, Field(ge=2)] = Field(default=1000, description="Number of classes.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "ImagenetReader":
+        for key, number in self.ids.items():
+            if number >= self.classes:
+                raise RefusedError(f"ids.{key}", number, f"a class of 0 to {self.classes - 1}")
+        if self.crop > self.side:
+            raise RefusedError("crop", self.crop, f"no more than side, which is {self.side}")
+        return self
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: images have none."""
+        return []
+
+
 class BooleanReader(Entry):
     """Generated: independent features of 0 or 1 with probability 1/2, and a Boolean function of them."""
 
@@ -180,26 +204,57 @@ class TitanicReader(Entry):
         return list(TITANIC)
 
 
-class Dataset(Entry):
+class PlanetoidReader(Entry):
+    """A citation graph in the Planetoid format, with a split of its own."""
+
+    reader: Literal["planetoid"] = Field(description="The format: `planetoid`.")
+    name: Name = Field(description="Its name in those of the files.", examples=["cora"])
+    classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[7])
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        parts = ("allx", "ally", "graph", "test.index", "tx", "ty", "x", "y")
+        return {f"name, {part}": f"ind.{self.name}.{part}" for part in parts}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: words, which the files do not name."""
+        return []
+
+
+class KarateReader(Entry):
+    """Zachary's karate club, which comes with networkx, without features."""
+
+    reader: Literal["karate"] = Field(description="No format: `karate`.")
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.34, description="Share of each class to test on.")
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.25, description="Share of the rest of each class to validate on."
+    )
+    split_seed: Index = Field(default=0, description="Seed of the split.")
+    classes: Literal[2] = Field(default=2, description="Number of classes.")
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key: none."""
+        return {}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: none."""
+        return []
+
+
+class Dataset(Files):
     """Where a dataset's bytes come from, and how they are read."""
 
-    title: Text = Field(description="What it is, in a few words.")
-    description: Text | None = Field(default=None, description="What there is to know about it.")
-    licence: Text | None = Field(default=None, description="Its licence or terms, as far as stated.")
-    source: Text | None = Field(default=None, description="Who made it: a reference or an address.")
-    files: list[DatasetFile] = Field(
-        default_factory=list, description="The files, each with its hash; none where the data are generated."
-    )
-    mirror: Name | None = Field(
-        default=None, description="The files' folder in a mirror (`INTERNEURON_MIRROR`).", examples=["mnist"]
-    )
     prepare: (
         IdxReader
         | DigitsReader
         | UspsReader
+        | PhotosReader
+        | ImagenetReader
         | BooleanReader
         | TitanicReader
         | EnronReader
+        | PlanetoidReader
+        | KarateReader
         | ModulesReader
         | NestedReader
         | CytometryReader
@@ -208,31 +263,21 @@ class Dataset(Entry):
 
     @model_validator(mode="after")
     def _files(self) -> "Dataset":
-        paths = [file.path for file in self.files]
-        if bool(paths) != bool(self.prepare.names()):
+        if bool(self.files) != bool(self.prepare.names()):
+            paths = [file.path for file in self.files]
             takes = f"none for the reader {self.prepare.reader}" if paths else "at least one file"
             raise RefusedError("files", paths or MISSING, takes)
-        if (self.mirror is None) == bool(paths):
-            raise RefusedError(
-                "mirror", self.mirror or MISSING, "the name of a folder" if paths else "none without files"
-            )
-        for index, path in enumerate(paths):
-            if path in paths[:index]:
-                raise RefusedError(f"files.{index}.path", path, "a path that no other file of the dataset has")
-        for key, name in self.prepare.names().items():
-            if name not in paths:
-                raise RefusedError(f"prepare.{key}", name, "one of its files, " + listed(paths))
+        self.check_files("prepare", self.prepare.names())
         return self
 
     @property
     def step(self) -> str:
-        """The step that reads it: `prepare` images, `tabulate` tables."""
+        """The step that reads it: `prepare` images, `tabulate` tables, `link` graphs."""
+        if isinstance(self.prepare, PlanetoidReader | KarateReader):
+            return "link"
         tables = BooleanReader | TitanicReader | EnronReader | ModulesReader | NestedReader | CytometryReader
         return "tabulate" if isinstance(self.prepare, tables) else "prepare"
 
-    def settings(self, step: str, file: str | None = None) -> dict[str, Any]:
-        """What `download` (of one `file`), or the step that reads it, gets."""
-        if step != "download":
-            return {**self.prepare.model_dump(mode="json"), "classes": self.prepare.classes}
-        files = [entry for entry in self.files if file in (None, entry.path)]
-        return {"files": [entry.model_dump(mode="json", exclude_none=True) for entry in files], "mirror": self.mirror}
+    def settings(self, step: str) -> dict[str, Any]:
+        """What the step that reads it gets."""
+        return {**self.prepare.model_dump(mode="json"), "classes": self.prepare.classes}

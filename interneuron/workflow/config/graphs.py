@@ -74,8 +74,13 @@ class Distrust(_Function):
     function: Literal["distrust"] = Field(description="The explanation function: `distrust`.")
     labels: Literal["y", "predicted"] = Field(
         default="y",
-        description="`y` (the classes, with the step's flips), or `predicted` (by the network of `features`).",
+        description="`y` (the classes, with the step's flips), or `predicted` (by the network of `features`; in tables "
+        "`distrust-predicted`).",
     )
+
+    @property
+    def key(self) -> str:
+        return self.function if self.labels == "y" else f"{self.function}-{self.labels}"
 
 
 class KernelDensity(_Function):
@@ -162,9 +167,13 @@ class Reading(Entry):
     k: Count = Field(default=30, description="Neighbours.")
 
 
+MAIN: Any = Field(default_factory=Reading, description="The reading that the others are compared with.")
+TOP: Any = Field(default=0.1, description="Share of the nodes, of most influence, whose overlap is measured.")
+
+
 class EvaluateInfluence(Entry):
     """Metrics of a study of influence, a row a seed and thing measured."""
 
     kind: Literal["influence"] = Field(default="influence", description="Follows from the study's sections.")
-    main: Reading = Field(default_factory=Reading, description="The reading that the others are compared with.")
-    top: Share = Field(default=0.1, description="Share of the nodes, of most influence, whose overlap is measured.")
+    main: Reading = MAIN
+    top: Share = TOP

@@ -19,9 +19,16 @@ STEPS = {
     "cluster": Step(("clusters.parquet", "sweep.parquet"), ("activations", "ace")),
     "lesion": Step(("lesions.parquet", "null.parquet", "lesioned.safetensors"), ("activations", "cluster")),
     "regions": Step(("regions.parquet", "maps.safetensors", "merging.parquet")),
+    "attack": Step(("attacks.safetensors",)),
+    "features": Step(("features.safetensors",)),
     "structure": Step(("structure.parquet", "layers.safetensors")),
     "graph": Step(("graph.npz",)),
     "influence": Step(("influence.parquet",), ("graph",)),
+    "choose": Step(("chosen.parquet",), ("influence",)),
+    "audit": Step(("audited.parquet",), ("influence",)),
+    "embed": Step(("embedding.safetensors",)),
+    "active": Step(("active.parquet",), ("embed",)),
+    "saliency": Step(("saliency.parquet", "overlays.safetensors")),
     "evaluate": Step(("metrics.parquet",)),
 }
 
@@ -37,12 +44,14 @@ class Kind:
     section: the step whose section makes a study one of this kind. reads: what its metrics are made from: names of
     `FILES`, and `data`, `training`, `judge` (the judge's training). figures: what each picture is made from, beside
     the training of the study's model, if it has one. architectures: of the models that it takes; none: it has no model.
+    samples: its seeds are samples of the data, and say nothing of the model, of which the first network is opened.
     """
 
     section: str
     reads: tuple[str, ...]
     figures: Mapping[str, tuple[str, ...]]
     architectures: tuple[str, ...] = ()
+    samples: bool = False
 
     def steps(self) -> tuple[str, ...]:
         """The steps that make what its metrics are made from."""
@@ -80,6 +89,24 @@ KINDS = {
         },
         architectures=("mlp",),
     ),
+    "prototypes": Kind(
+        section="choose",
+        reads=("data", "graph", "influence", "chosen"),
+        figures={
+            "criticisms.png": ("data", "chosen"),
+            "errors.png": ("metrics",),
+            "prototypes.png": ("data", "chosen"),
+        },
+    ),
+    "labels": Kind(section="audit", reads=("influence", "audited"), figures={"recall.png": ("metrics",)}),
+    "active": Kind(section="active", reads=("active",), figures={"labels.png": ("metrics",)}),
+    "saliency": Kind(
+        section="saliency",
+        reads=("saliency",),
+        figures={"judged.png": ("metrics",), "overlays.png": ("overlays",)},
+        architectures=("judge", "photo-network", "strided"),
+        samples=True,
+    ),
     "gsr": Kind(
         section="structure",
         reads=("training", "structure"),
@@ -97,5 +124,20 @@ KINDS = {
         architectures=("autoencoder", "map-classifier", "map-perceptron", "capsule-net"),
     ),
     # Last: studies of the kinds above may have these steps too.
+    "attacks": Kind(
+        section="attack",
+        reads=("attacks", "features", "influence"),
+        figures={"attacks.png": ("data", "attacks"), "histograms.png": ("features", "influence")},
+        architectures=("strided",),
+    ),
+    "boundaries": Kind(
+        section="features",
+        reads=("data", "features", "influence"),
+        figures={
+            "gallery.png": ("data", "features", "influence"),
+            "inspection.png": ("data", "features", "influence"),
+        },
+        architectures=("strided", "photo-network"),
+    ),
     "influence": Kind(section="influence", reads=("influence",), figures={}),
 }

@@ -1,10 +1,11 @@
 """Entries of models: the network, and how it is trained."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from interneuron.workflow.config.fields import Count, Entry, Name, NotNegative, Positive, Text
+from interneuron.workflow.config.fields import Count, Entry, Name, NotNegative, Positive, RelativePath, Text
+from interneuron.workflow.config.files import Files
 from interneuron.workflow.config.structured import (
     AutoencoderModel,
     CapsuleModel,
@@ -68,9 +69,6 @@ class _Model(Entry):
     dataset: Name = Field(description="The dataset, by the name of its file in `config/datasets/`.", examples=["mnist"])
     seeds: Count = Field(description="Seeds in all: 0, 1, ...; a multiple of `block`.", examples=[6])
     block: Count = Field(description="Seeds trained together in one job.", examples=[6])
-    regularization: Regularization | None = Field(
-        default=None, description="A penalty on one layer: step `shape` trains it then."
-    )
 
     @model_validator(mode="after")
     def _blocks(self) -> "_Model":
@@ -80,8 +78,22 @@ class _Model(Entry):
 
     def settings(self, step: str = "train") -> dict[str, Any]:
         """What a block's training gets; more seeds do not change it."""
-        without = {"regularization"} if self.regularization is None else set()
-        return self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block"} | without)
+        return self.model_dump(mode="json", exclude={"title", "dataset", "seeds", "block"})
+
+
+class _Shaped(_Model):
+    """What models say that a penalty may be added to."""
+
+    regularization: Regularization | None = Field(
+        default=None, description="A penalty on one layer: step `shape` trains it then."
+    )
+
+    def settings(self, step: str = "train") -> dict[str, Any]:
+        """What a block's training gets; a penalty that there is none of is not among it."""
+        settings = super().settings(step)
+        if self.regularization is None:
+            del settings["regularization"]
+        return settings
 
     @property
     def step(self) -> str:
@@ -89,7 +101,7 @@ class _Model(Entry):
         return "train" if self.regularization is None else "shape"
 
 
-class _Trained(_Model):
+class _Trained(_Shaped):
     """What networks of images say."""
 
     optimiser: Literal["adam"] = Field(default="adam", description="Optimiser.")
@@ -143,7 +155,7 @@ class Penalties(Entry):
     kernel: NotNegative = Field(default=0.0, description="Weight of the first layer's squared weights, summed.")
 
 
-class MLPModel(_Model):
+class MLPModel(_Shaped):
     """A multilayer perceptron of ReLUs, which classifies the samples of a table, or images."""
 
     architecture: Literal["mlp"] = Field(description="The network: `mlp`.")
@@ -170,4 +182,127 @@ class MLPModel(_Model):
         return "fit" if self.regularization is None else "shape"
 
 
-Model = VAEModel | JudgeModel | MLPModel | AutoencoderModel | MapModel | MapPerceptronModel | CapsuleModel
+class StridedArguments(Entry):
+    """Shape of a strided classifier; height, width and classes come from the data."""
+
+    channels: Annotated[list[Count], Field(min_length=1)] = Field(
+        default=[64, 64, 64], description="Channels of each convolution."
+    )
+    kernels: Annotated[list[Count], Field(min_length=1)] = Field(
+        default=[5, 3, 3], description="Side of each convolution's square kernel; the first is padded with half of it."
+    )
+    strides: Annotated[list[Count], Field(min_length=1)] = Field(
+        default=[2, 2, 1], description="Stride of each convolution."
+    )
+    hidden: Count = Field(default=32, description="Units of the linear layer before the classes.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.5, description="Share of these units that is silent in training."
+    )
+
+    @model_validator(mode="after")
+    def _shapes(self) -> "StridedArguments":
+        for key in ("kernels", "strides"):
+            if len(getattr(self, key)) != len(self.channels):
+                takes = f"one of them for each of the {len(self.channels)} channels"
+                raise RefusedError(key, getattr(self, key), takes)
+        return self
+
+
+class StridedModel(_Model):
+    """A convolutional classifier of images without pooling, such as that of Carlini and Wagner 2017."""
+
+    architecture: Literal["strided"] = Field(description="The network: `strided`.")
+    arguments: StridedArguments = Field(default_factory=StridedArguments, description=_DESCRIPTIONS["arguments"])
+    initialisation: Literal["glorot-uniform", "kaiming-normal"] = Field(
+        default="glorot-uniform", description="Of the weights; biases begin at 0."
+    )
+    learning_rate: Positive = Field(description="Step size of gradient descent.", examples=[0.1])
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="Share of the last step.")
+    halvings: NotNegative = Field(
+        default=0.0, description="How often the step size is halved in all, a little each epoch."
+    )
+    batch: Count = Field(default=128, description="Samples in a batch.")
+    epochs: Count = Field(description="Passes over all training samples; the last batch may be smaller.", examples=[30])
+    report_every: Count = Field(default=100, description="Iterations between two rows of `training.parquet`.")
+
+    @property
+    def step(self) -> str:
+        """The step that trains it."""
+        return "classifier"
+
+
+class PhotoArguments(Entry):
+    """Which network of torchvision, and what it was trained on."""
+
+    factory: Text = Field(description="torchvision's name of the network.", examples=["squeezenet1_1"])
+    colours: Literal["imagenet", "caffe"] = Field(
+        default="imagenet",
+        description="`imagenet` (torchvision's weights: RGB, standardised) or `caffe` (BGR, 0 to 255, centred).",
+    )
+    classes: Annotated[int, Field(ge=2)] = Field(default=1000, description="Number of classes.")
+
+
+class OpenVINOCheckpoint(Entry):
+    """Weights of convolutions in OpenVINO's intermediate representation."""
+
+    format: Literal["openvino"] = Field(description="The format: `openvino`.")
+    xml: RelativePath = Field(description="File of the layers.", examples=["squeezenet1.1.xml"])
+    bin: RelativePath = Field(description="File of the numbers.", examples=["squeezenet1.1.bin"])
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"xml": self.xml, "bin": self.bin}
+
+
+class StateDictCheckpoint(Entry):
+    """Weights as torchvision publishes them; no pickled code runs."""
+
+    format: Literal["state-dict"] = Field(description="The format: `state-dict`.")
+    file: RelativePath = Field(description="The file.", examples=["alexnet-owt-7be5be79.pth"])
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+
+class PhotoModel(Files):
+    """A network of photos that exists: one, for all seeds of a study, of any dataset of photos."""
+
+    architecture: Literal["photo-network"] = Field(description="The network: `photo-network`.")
+    arguments: PhotoArguments = Field(description=_DESCRIPTIONS["arguments"])
+    checkpoint: OpenVINOCheckpoint | StateDictCheckpoint = Field(
+        discriminator="format", description="Its weights, as they are published."
+    )
+
+    # What trained models say: it is the same network for all datasets and seeds.
+    dataset: ClassVar[None] = None
+    seeds: ClassVar[int] = 1
+    block: ClassVar[int] = 1
+
+    @model_validator(mode="after")
+    def _checkpoint_files(self) -> "PhotoModel":
+        self.check_files("checkpoint", self.checkpoint.names())
+        return self
+
+    def settings(self, step: str = "convert") -> dict[str, Any]:
+        """What the conversion gets, with the hashes of its files."""
+        files = [[file.path, file.sha256 or file.sha256_prefix] for file in self.files]
+        return self.model_dump(mode="json", include={"architecture", "arguments", "checkpoint"}) | {"files": files}
+
+    @property
+    def step(self) -> str:
+        """The step that makes its weights."""
+        return "convert"
+
+
+Model = (
+    VAEModel
+    | JudgeModel
+    | MLPModel
+    | StridedModel
+    | PhotoModel
+    | AutoencoderModel
+    | MapModel
+    | MapPerceptronModel
+    | CapsuleModel
+)

@@ -6,32 +6,47 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from interneuron.errors import InputError
+from interneuron.workflow.config.active import Active, Embed, EvaluateActive
 from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
 from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
 from interneuron.workflow.config.kinds import KINDS, STEPS
+from interneuron.workflow.config.margin import Audit, Choose, EvaluateLabels, EvaluatePrototypes
+from interneuron.workflow.config.networks import Attack, EvaluateAttacks, EvaluateBoundaries, Features
 from interneuron.workflow.config.neurons import Ace, Activations, Cluster, Evaluate, Lesion
 from interneuron.workflow.config.regions import EvaluateRegions, Regions
+from interneuron.workflow.config.saliency import EvaluateSaliency, Saliency
 from interneuron.workflow.config.structured import EvaluateStructure, Structure
 from interneuron.workflow.refusals import MISSING, RefusedError, listed, shown
 
 Figure = Literal[
     "alignment.png",
+    "attacks.png",
     "borders.png",
     "class-maps.png",
     "classes.png",
     "clusters.png",
     "components.png",
+    "criticisms.png",
     "effects.png",
+    "errors.png",
+    "gallery.png",
+    "histograms.png",
     "importance.png",
+    "inspection.png",
+    "judged.png",
     "kl.png",
+    "labels.png",
     "layers.png",
     "lesions.png",
     "merging.png",
     "modules.png",
     "null.png",
+    "overlays.png",
     "preference.png",
+    "prototypes.png",
     "pseudotime.png",
     "published.png",
+    "recall.png",
     "reconstruction.png",
     "regions.png",
     "ring.png",
@@ -40,6 +55,22 @@ Figure = Literal[
     "traversal.gif",
     "traversal.png",
     "variants.png",
+]
+
+
+# The section `evaluate` of each kind of study.
+Evaluations = Annotated[
+    Evaluate
+    | EvaluateRegions
+    | EvaluatePrototypes
+    | EvaluateLabels
+    | EvaluateAttacks
+    | EvaluateBoundaries
+    | EvaluateActive
+    | EvaluateSaliency
+    | EvaluateStructure
+    | EvaluateInfluence,
+    Field(discriminator="kind"),
 ]
 
 
@@ -94,6 +125,8 @@ TAKEN = (
     ("ace", "digits", "activations"),
     ("evaluate", "active_above", "activations"),
     ("evaluate", "fail_below", "lesion"),
+    ("audit", "flip", "influence"),
+    ("evaluate", "counts", "choose"),
 )
 
 
@@ -122,9 +155,10 @@ class Study(Entry):
         examples=["usps"],
     )
     seeds: Count | None = Field(
-        default=None, description="Seeds in all: 0, 1, ...; a multiple of `block`. Only where no model is trained."
+        default=None,
+        description="Seeds in all: 0, 1, ...; a multiple of `block`. Only without a model, or of samples.",
     )
-    block: Count | None = Field(default=None, description="Seeds of one job. Only where no model is trained.")
+    block: Count | None = Field(default=None, description="Seeds of one job; as `seeds`.")
     activations: Activations | None = Field(default=None, description="Step `activations`.")
     ace: Ace | None = Field(default=None, description="Step `ace`.")
     cluster: Cluster | None = Field(default=None, description="Step `cluster`.")
@@ -133,12 +167,20 @@ class Study(Entry):
     structure: Structure | None = Field(
         default=None, description="Step `structure`; it makes the study one of graph spectral regularization."
     )
+    attack: Attack | None = Field(default=None, description="Step `attack`; it makes the study one of attacks.")
+    features: Features | None = Field(
+        default=None, description="Step `features`, of the study's model on the study's dataset."
+    )
     graph: Graph | None = Field(default=None, description="Step `graph`.")
     influence: Influence | None = Field(default=None, description="Step `influence`.")
-    evaluate: (
-        Annotated[Evaluate | EvaluateRegions | EvaluateInfluence | EvaluateStructure, Field(discriminator="kind")]
-        | None
-    ) = Field(default=None, description="Step `evaluate`.")
+    choose: Choose | None = Field(
+        default=None, description="Step `choose`; it makes the study one of prototypes and criticisms."
+    )
+    audit: Audit | None = Field(default=None, description="Step `audit`; it makes the study one of wrong labels.")
+    embed: Embed | None = Field(default=None, description="Step `embed`.")
+    active: Active | None = Field(default=None, description="Step `active`; it makes the study one of active learning.")
+    saliency: Saliency | None = Field(default=None, description="Step `saliency`; it makes the study one of saliency.")
+    evaluate: Evaluations | None = Field(default=None, description="Step `evaluate`.")
     figures: Annotated[list[Figure], AfterValidator(once)] = Field(
         default_factory=list, description="Pictures, in the report's order.", examples=[["kl.png", "traversal.gif"]]
     )
@@ -173,6 +215,8 @@ class Study(Entry):
         if self.influence is not None and "features" not in self.steps():
             for key, function in self.influence.needs_features():
                 raise RefusedError(f"influence.{key}", function, "a function of the data, since there are no features")
+        if self.features is not None and self.model is None:
+            raise RefusedError("model", MISSING, "a network, since features are of one")
         for index, figure in enumerate(self.figures):
             if figure not in KINDS[self.kind].figures:
                 raise RefusedError(f"figures.{index}", figure, f"a figure of a study of {self.kind}")
@@ -203,6 +247,8 @@ class Study(Entry):
         for key in ("dataset", "seeds", "block"):
             if self.model is None and getattr(self, key) is None:
                 raise RefusedError(key, MISSING, "a value, since the study has no model")
+        if KINDS[self.kind].samples and self.seeds is None:
+            raise RefusedError("seeds", MISSING, "a number of samples, since a seed of the study is a sample")
         if (self.seeds is None) != (self.block is None):
             raise RefusedError("block" if self.block is None else "seeds", MISSING, "a value beside the other of them")
         if self.seeds is not None and self.block is not None and self.seeds % self.block:

@@ -1,0 +1,40 @@
+"""Weights of a network that exists, from its published files: one file in the form that trained networks have."""
+
+from pathlib import Path
+
+from interneuron.io import save_tensors
+from interneuron.registry import Registry
+from interneuron.workflow.script import log, step
+
+
+def openvino(files, settings):
+    from interneuron.io.checkpoints import read_openvino
+
+    return read_openvino(files[settings["xml"]], files[settings["bin"]])
+
+
+def state_dict(files, settings):
+    from interneuron.io.checkpoints import read_state_dict
+
+    # torchvision's network is a module of ours.
+    return {f"network.{name}": tensor for name, tensor in read_state_dict(files[settings["file"]]).items()}
+
+
+FORMATS = Registry("format of weights", {"openvino": openvino, "state-dict": state_dict})
+
+
+def main(job):
+    from interneuron.nets import build, named
+
+    settings = job.params.settings
+    files = {Path(file).name: file for file in job.input.files}
+    architecture, arguments = settings["architecture"], settings["arguments"]
+    checkpoint = settings["checkpoint"]
+    tensors = named(build(architecture, arguments), FORMATS[checkpoint["format"]](files, checkpoint))
+    about = {"architecture": architecture, "arguments": arguments, "seeds": [0]}
+    save_tensors(job.output[0], {name: tensor[None] for name, tensor in tensors.items()}, about)
+    log.info(f"{arguments['factory']}: {sum(tensor.numel() for tensor in tensors.values()):,} numbers")
+
+
+if __name__ == "__main__":
+    step(main, snakemake)
