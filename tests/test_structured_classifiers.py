@@ -182,9 +182,9 @@ def test_the_penalty_falls_on_any_layer_of_any_network(architecture, arguments, 
     """On a convolution with six channels the graph's nodes are these."""
     rows = {
         weight: shaped(architecture, arguments, layer=layer, kind=kind, weight=weight, graph=graph)[1]
-        for weight in (0.0, 3.0)
+        for weight in (0.0, 100.0)
     }
-    without, with_it = (values(rows[weight], "penalty")[-2:] for weight in (0.0, 3.0))
+    without, with_it = (values(rows[weight], "penalty")[-2:] for weight in (0.0, 100.0))
     assert np.mean(with_it) < 0.8 * np.mean(without)
 
 
