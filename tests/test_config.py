@@ -404,7 +404,7 @@ STUDY, VAE, DIGITS, TOP = (
         (STUDY, "cluster.damping", 1, "cluster.damping is 1, but takes a number below 1.0"),
         (STUDY, "cluster.damping", 0.4, "cluster.damping is 0.4, but takes a number of at least 0.5"),
         (STUDY, "lesion.fail_below", 50, "lesion.fail_below is 50, but takes a number of at most 1.0"),
-        (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'attacks.png', "),
+        (STUDY, "figures.0", "kll.png", "figures.0 is 'kll.png', but takes 'alignment.png', "),
         (STUDY, "figures.0", "borders.png", "figures.0 is 'borders.png', but takes a figure of a study of neurons"),
         (STUDY, "evaluate.kept", [0.9], "evaluate.kept is no known key; evaluate takes active_above, fail_below, "),
         (

@@ -8,13 +8,16 @@ import pandas as pd
 import pytest
 from synthetic import script
 
-from interneuron import gsr_plots, io, simulate
+from interneuron import gsr_plots, io, lattices, simulate
 from interneuron.errors import InputError
 from interneuron.workflow import config
 from interneuron.workflow.config.kinds import KINDS
 from interneuron.workflow.config.structured import (
+    PIECES,
+    SIZES,
     AutoencoderModel,
     CapsuleModel,
+    FixedGraph,
     MapModel,
     MapPerceptronModel,
     Structure,
@@ -295,7 +298,13 @@ def entry(tmp_path, **changes):
 @pytest.mark.parametrize(
     ("name", "change", "sentence"),
     [
-        ("model", {"graph": {"kind": "grid", "sizes": {"height": 2}}}, r"graph.sizes.*missing.*width"),
+        ("model", {"graph": {"kind": "grid", "sizes": {"height": 2}}}, "graph.sizes.*height of 1 or more and width of"),
+        ("model", {"graph": {"kind": "rings", "sizes": {"count": 3, "length": 2}}}, "length of 3 or more"),
+        (
+            "model",
+            {"graph": {"kind": "paths", "sizes": {"count": 3, "length": 2}, "connected": True}},
+            "graph.connected is true, but takes false, since the graph falls into 3 components",
+        ),
         ("model", {"graph": {"kind": "star", "sizes": {"nodes": 5}}}, "a graph of arguments.nodes, 6, nodes"),
         ("model", {"graph": None}, "a graph, since the variant gsr has a gsr weight"),
         ("model", {"variants": [{"name": "a"}, {"name": "a"}]}, "variants.1.name.*a name that no other variant has"),
@@ -315,6 +324,20 @@ def entry(tmp_path, **changes):
 def test_entries_that_do_not_fit_are_refused(tmp_path, name, change, sentence):
     with pytest.raises(InputError, match=sentence):
         entry(tmp_path, **{name: change})
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_the_config_knows_the_sizes_of_every_graph(kind):
+    """Those of the library: nodes, pieces, and the least sizes that it takes."""
+    sizes = {name: least + 1 for name, least in SIZES[kind].items()}
+    graph = lattices.build(kind, sizes)
+    assert FixedGraph(kind=kind, sizes=sizes).nodes() == graph.shape[0]
+    pieces = len(np.unique(lattices.components(graph)))
+    assert pieces == sizes.get(PIECES.get(kind), 1)
+    for name, least in SIZES[kind].items():
+        lattices.build(kind, sizes | {name: least})
+        with pytest.raises(InputError, match=f"{name} is {least - 1}"):
+            lattices.build(kind, sizes | {name: least - 1})
 
 
 def test_the_entries_of_the_repository_fit():

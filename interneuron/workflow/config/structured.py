@@ -1,10 +1,10 @@
 """Entries of graph spectral regularization: networks with a penalty on one layer, sections of a study of them."""
 
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from interneuron.errors import InputError
 from interneuron.workflow.config.fields import (
     Count,
     Entry,
@@ -26,6 +26,21 @@ Form = Literal["quadratic", "rayleigh"]
 Weights = NotNegative | Annotated[list[NotNegative], Field(min_length=1), AfterValidator(once)]
 
 
+# Sizes of each graph with the least that it takes (`interneuron.lattices`).
+SIZES: dict[str, dict[str, int]] = {
+    "grid": {"height": 1, "width": 1},
+    "torus": {"height": 3, "width": 3},
+    "rings": {"count": 1, "length": 3},
+    "paths": {"count": 1, "length": 1},
+    "star": {"nodes": 1},
+    "tree": {"nodes": 1},
+    "complete": {"nodes": 1},
+    "capsules": {"count": 1, "dimensions": 1},
+}
+# Of the graphs that can fall into pieces, the size that says how many there are.
+PIECES = {"rings": "count", "paths": "count", "capsules": "dimensions"}
+
+
 class FixedGraph(Entry):
     """A fixed graph on the units of a layer."""
 
@@ -35,20 +50,22 @@ class FixedGraph(Entry):
         "(star, tree, complete), `count` and `dimensions` (capsules).",
         examples=[{"height": 8, "width": 8}],
     )
+    connected: bool = Field(default=False, description="Whether it has to be in one piece.")
 
     @model_validator(mode="after")
-    def _built(self) -> "FixedGraph":
-        self.nodes()
+    def _fits(self) -> "FixedGraph":
+        least = SIZES[self.kind]
+        if self.sizes.keys() != least.keys() or any(self.sizes[name] < size for name, size in least.items()):
+            takes = " and ".join(f"{name} of {size} or more" for name, size in least.items())
+            raise RefusedError("sizes", self.sizes, takes)
+        pieces = self.sizes[PIECES[self.kind]] if self.kind in PIECES else 1
+        if self.connected and pieces > 1:
+            raise RefusedError("connected", True, f"false, since the graph falls into {pieces} components")
         return self
 
     def nodes(self) -> int:
         """How many nodes it has."""
-        from interneuron.lattices import build
-
-        try:
-            return int(build(self.kind, self.sizes).shape[0])
-        except InputError as error:
-            raise RefusedError("sizes", self.sizes, f"what the graph takes ({error})") from None
+        return prod(self.sizes.values())
 
 
 class LearnedGraph(Entry):
