@@ -92,10 +92,10 @@ CAPTIONS = {
         "harm."
     ),
     "prototypes.png": (
-        "The first prototypes of the first seed: those of MMD-critic and those of the lowest influence, by each reading."
+        "The first prototypes of one seed: MMD-critic's and those of the lowest influence, by each reading."
     ),
     "criticisms.png": (
-        "The first criticisms of the first seed: those of MMD-critic and those of the highest influence, by each reading."
+        "The first criticisms of one seed: MMD-critic's and those of the highest influence, by each reading."
     ),
     "errors.png": (
         "Error of a nearest-neighbour classifier that knows the chosen samples only, by their number; dashed, what the "
