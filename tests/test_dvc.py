@@ -22,7 +22,9 @@ class Project(Workspace):
         super().__init__(folder)
         names = {"GIT_AUTHOR_NAME": "a", "GIT_COMMITTER_NAME": "a", "GIT_AUTHOR_EMAIL": "a", "GIT_COMMITTER_EMAIL": "a"}
         self.environment |= names
-        (folder / "config/config.yaml").write_text("title: Results that travel\nstudies: [thesis-test]\nstrict: false\n")
+        (folder / "config/config.yaml").write_text(
+            "title: Results that travel\nstudies: [thesis-test]\nstrict: false\n"
+        )
         stages = folder / "dvc.yaml"
         stages.write_text(re.sub(r"(models/\w+|studies/thesis)-digits", r"\1-test", stages.read_text()))
         self.run("git", "init", "-q")
