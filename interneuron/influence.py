@@ -107,14 +107,14 @@ def prototypes(
     threshold nor direction is given. Raises InputError for arrays of other lengths, another order, a threshold outside
     of 0 to 1, and more samples asked for than are left.
     """
-    low = np.asarray(influence, np.float64)
+    low, f = np.asarray(influence, np.float64), np.asarray(f)
     if order not in ORDERS or not 0 < threshold <= 1:
         raise InputError(
             f"order is {order!r} and threshold {threshold:g}; prototypes take {', '.join(ORDERS)} and a share above 0"
         )
-    key = {"influence": low, "f-least": np.asarray(f), "f-most": -np.asarray(f)}[order]
-    if low.ndim != 1 or key.shape != low.shape:
-        raise InputError(f"influence {list(low.shape)} and f {list(key.shape)} are not one number a sample each")
+    if low.ndim != 1 or f.shape != low.shape:
+        raise InputError(f"influence {list(low.shape)} and f {list(f.shape)} are not one number a sample each")
+    key = {"influence": low, "f-least": f, "f-most": -f}[order]
     candidates = np.sort(np.argsort(low, kind="stable")[: round(threshold * len(low))])
     return _first(candidates[np.argsort(key[candidates], kind="stable")], count, classes)
 

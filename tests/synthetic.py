@@ -106,7 +106,7 @@ def draw(paths: SimpleNamespace, output: Path, **settings: Any) -> Path:
     usual = {"figure": output.stem, "digit": paths.sizes.digit, "active_above": 0.1, "fail_below": 0.5}
     job = SimpleNamespace(
         input=SimpleNamespace(
-            **{name: getattr(paths, name) for name in ("training", *KINDS["neurons"].figures[output.name])}
+            **{name: getattr(paths, name) for name in ("training", *KINDS["neurons"].figures.get(output.name, []))}
         ),
         output=[str(output)],
         params=SimpleNamespace(settings=usual | settings),

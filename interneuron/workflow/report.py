@@ -91,6 +91,31 @@ CAPTIONS = {
         "the same size and layer mix (histogram). p is the share of random sets that do at least as much "
         "harm."
     ),
+    "prototypes.png": (
+        "The first prototypes of one seed: MMD-critic's and those of the lowest influence, by each reading."
+    ),
+    "criticisms.png": (
+        "The first criticisms of one seed: MMD-critic's and those of the highest influence, by each reading."
+    ),
+    "errors.png": (
+        "Error of a nearest-neighbour classifier that knows the chosen samples only, by their number; dashed, what the "
+        "paper reports."
+    ),
+    "recall.png": (
+        "Wrong labels found against the share of samples inspected, and found by each method once the paper's share is "
+        "inspected; median over the seeds and its 95 % interval."
+    ),
+    "gallery.png": (
+        "Samples that come first by influence, by the explanation function alone, and by the smallest margin: "
+        "what the network took each for, and what it is."
+    ),
+    "inspection.png": (
+        "The network's errors found against the share of samples inspected, in each order; median over the seeds."
+    ),
+    "histograms.png": (
+        "Explanation functions alone and their influence, of attacked images and of the others, for one seed."
+    ),
+    "attacks.png": "Images of one seed before and after a successful attack, and how far each moved (Euclidean).",
     "labels.png": (
         "Test nodes that a graph network classifies right, by what was labelled: MARGIN's choice against another in "
         "each panel. Median over the seeds and its 95 % interval."
