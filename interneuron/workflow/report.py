@@ -128,6 +128,41 @@ CAPTIONS = {
         "Saliency of the class that the network sees, dark to bright, over each image in grey: masking effect times "
         "influence is MARGIN's map."
     ),
+    "class-maps.png": (
+        "Mean activity of the regularised layer on its graph: a row a training, a column a class, and last the class "
+        "whose share of activity is largest at each node."
+    ),
+    "variants.png": (
+        "What each training came to: a mark a seed, the line their median. Where structure is measured, zero is a "
+        "random order of the same nodes."
+    ),
+    "modules.png": (
+        "Components of the graph that the neurons learned, by the number of independent modules in the data: mean over "
+        "the trials and its 95 % interval, counted in two ways; dashed, one component a module, as the paper states."
+    ),
+    "components.png": (
+        "Learned graphs as matrices, neurons sorted by component; lines part components, and each title gives their "
+        "number."
+    ),
+    "pseudotime.png": (
+        "Neurons along the graph that they learned, against the mean pseudotime of the cells that activate them."
+    ),
+    "ring.png": (
+        "Activity of the neurons of a ring as one object turns: red above, blue below each neuron's mean. Where the "
+        "ring follows the object, the colours run along diagonals; each title gives the circular correlation."
+    ),
+    "reconstruction.png": (
+        "Error of the reconstruction against the weight of each penalty on the embedding: median of the seeds, shaded "
+        "from least to greatest; dashed, without a penalty."
+    ),
+    "supernodes.png": (
+        "Mean activity of each neuron by class, scaled to its own range: white lines part the graph's components, which "
+        "are to code one cluster each."
+    ),
+    "alignment.png": (
+        "Change of the reconstructed image's ink along each dimension of each class's capsule: where capsules are "
+        "aligned, columns have one colour."
+    ),
 }
 _MIME = {".png": "image/png", ".gif": "image/gif"}
 
