@@ -156,8 +156,8 @@ CAPTIONS = {
         "from least to greatest; dashed, without a penalty."
     ),
     "supernodes.png": (
-        "Mean activity of each neuron by class, scaled to its own range: white lines part the graph's components, which "
-        "are to code one cluster each."
+        "Mean activity of each neuron by class, scaled to its own range: white lines part the graph's components, "
+        "which are to code one cluster each."
     ),
     "alignment.png": (
         "Change of the reconstructed image's ink along each dimension of each class's capsule: where capsules are "
