@@ -66,8 +66,6 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
                 continue
             axes.imshow(maps[label].reshape(shape), vmin=low, vmax=high, cmap="viridis")
             axes.set(xticks=[], yticks=[])
-            if row is grid[0]:
-                axes.set_title(str(label))
         segments = tensors[f"run{number}.segments"].reshape(shape)
         picture = np.ones((*shape, 4))
         for label in range(classes):
@@ -80,7 +78,8 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
             if len(places):
                 middle = places[np.abs(places - places.mean(0)).sum(1).argmin()]
                 row[-1].text(middle[1], middle[0], str(label), ha="center", va="center", fontsize=7)
-    grid[0, -1].set_title("patches")
+    for title, axes in zip([*map(str, range(classes)), "patches"], grid[0], strict=True):
+        axes.set_title(title)
     figure.suptitle(f"Mean activity of the layer by class, on its graph, seed {about['seed']}", x=0.01, ha="left")
     figure.subplots_adjust(left=0.13, right=0.99, top=1 - 0.55 / (0.75 + 0.85 * len(shown)), bottom=0.03, wspace=0.12)
     return figure

@@ -119,6 +119,11 @@ def test_pictures_of_a_fixed_graph(nested, figure):
     drawn(nested, figure).draw_without_rendering()
 
 
+def test_the_maps_are_headed_by_their_classes(nested):
+    titles = [axes.get_title() for axes in drawn(nested, "class-maps.png").axes[:8]]
+    assert titles == ["0", "1", "2", "3", "4", "5", "patches", ""]
+
+
 def test_a_picture_without_its_numbers_is_refused(nested):
     with pytest.raises(InputError, match="no ring, which the figure takes"):
         gsr_plots.ring(io.load_tensors(nested.layers), io.metadata(nested.layers), io.load_table(nested.metrics).assign(ring_correlation=0.0))  # fmt: skip  # noqa: E501
