@@ -21,6 +21,7 @@ from interneuron.nets import MLP, initialise
 from interneuron.registry import Registry
 from interneuron.regularization import FORMS, operator, penalty
 from interneuron.seeds import torch_generator
+from interneuron.training import _keep_freed_memory
 
 PENALTIES = ("gsr", "l1", "l2")
 
@@ -282,6 +283,7 @@ def train_classifiers(
     prepared = None if graph is None else operator(lattices.laplacian(graph, laplacian))
     batches = len(x) // batch
     total = batches * epochs * len(seeds)
+    _keep_freed_memory()
     parameters: list[dict[str, Tensor]] = []
     rows: list[dict[str, Any]] = []
     for position, seed in enumerate(seeds):
