@@ -257,7 +257,8 @@ def train_classifiers(
         x, y: training images, uint8 [n, height, width], and classes, int64 [n]; x_test, y_test: of the test split.
         layer: its name, as in `interneuron.capture`.
         weights: of `gsr`, `l1` and `l2`; absent: 0.
-        graph: adjacency on the layer's units, needed where there is a gsr weight.
+        graph: adjacency on the layer's units, or on the channels of a convolution, of which each position counts as a
+            sample; needed where there is a gsr weight.
 
     Returns: the parameters, float32 [seeds, ...] by name, and rows of `loss`, `accuracy`, the penalties without their
         weights, and `rayleigh` (z' L z / z' z less each sample's mean), over `report_every` iterations; and the test
@@ -357,29 +358,39 @@ class _Run:
             raise InputError(
                 f"training: the layer {self.layer!r} names one of several runs, it takes one that runs once"
             )
-        if self.prepared is not None and self.prepared.nodes != units:
-            raise InputError(
-                f"training: the layer {self.layer!r} has {units} units and the graph {self.prepared.nodes} nodes, it "
-                "takes one a unit"
-            )
         handle = self.network.get_submodule(self.layer).register_forward_hook(self._keep)
-        self.network.train()
         try:
+            with torch.no_grad():
+                self.network(self.sample)
+            self._check_nodes(units)
+            self.network.train()
             yield
         finally:
             handle.remove()
 
+    def _check_nodes(self, units: int) -> None:
+        """The graph's nodes are the layer's units, or the channels of a convolution."""
+        assert self.z is not None
+        channels = self.z.shape[1] if self.z.ndim == 4 else None
+        if self.prepared is not None and self.prepared.nodes not in (units, channels):
+            of = "" if channels is None else f" in {channels} channels"
+            raise InputError(
+                f"training: the layer {self.layer!r} has {units} units{of} and the graph {self.prepared.nodes} nodes, "
+                f"it takes one a unit{'' if channels is None else ', or one a channel'}"
+            )
+
     def _keep(self, module: nn.Module, arguments: Any, z: Tensor) -> None:
-        self.z = z.flatten(1)
+        self.z = z
 
     def measure(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         loss, taken = self.network.loss(x, y)
-        z = self.z
-        assert z is not None  # the layer was found in a trial pass
+        assert self.z is not None  # the layer was found in a trial pass
+        z = self.z.flatten(1)
         metrics = {"accuracy": (taken == y).float().mean()}
         if self.prepared is not None:
-            metrics["gsr"] = penalty(z if "gsr" in self.factors else z.detach(), self.prepared, self.form)
-            centred = (z - z.mean(1, keepdim=True)).detach()
+            nodes = z if z.shape[1] == self.prepared.nodes else self.z
+            metrics["gsr"] = penalty(nodes if "gsr" in self.factors else nodes.detach(), self.prepared, self.form)
+            centred = (nodes - nodes.mean(1, keepdim=True)).detach()
             metrics["rayleigh"] = penalty(centred, self.prepared, "rayleigh")
         if "l1" in self.factors:
             metrics["l1"] = z.abs().sum(1).mean()

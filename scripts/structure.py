@@ -42,7 +42,7 @@ def weights_of(path, number):
     return tensors, tensors.pop("graphs", None)
 
 
-def activities(about, run, tensors, samples, part):
+def activities(about, run, tensors, samples, part, nodes):
     """Activities [seeds, samples, nodes] of the layer, the samples' classes and places."""
     import torch
 
@@ -59,7 +59,10 @@ def activities(about, run, tensors, samples, part):
     for which in range(len(about["seeds"])):
         network = structured_classifiers.restored(tensors, which, about["architecture"], run["arguments"])
         found.append(activations(network, x, [about["layer"]], 500)[about["layer"]])
-    return torch.stack(found), samples.y, samples.rows
+    z = torch.stack(found)
+    if nodes is not None and nodes != z.shape[-1]:
+        z = z.unflatten(-1, (nodes, -1)).mean(-1)  # channels: the means over their positions
+    return z, samples.y, samples.rows
 
 
 class Pseudotimes:
@@ -146,7 +149,7 @@ def main(job):
     for number, run in enumerate(about["runs"]):
         weights, _ = weights_of(job.input.weights, number)
         part = parts.get(run["part"])
-        z, y, places = activities(about, run, weights, samples, part)
+        z, y, places = activities(about, run, weights, samples, part, None if fixed is None else fixed.shape[0])
         first, last = (0, samples.classes - 1) if part is None else part["classes"]
         y, classes = y - first, last - first + 1
         for which, seed in enumerate(about["seeds"]):

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from synthetic import script
 
 from interneuron import gsr_plots, io, lattices, simulate
 from interneuron.errors import InputError
+from interneuron.structured_classifiers import restored
 from interneuron.workflow import config
 from interneuron.workflow.config.kinds import KINDS
 from interneuron.workflow.config.structured import (
@@ -212,6 +214,29 @@ def test_weights_are_chosen_on_samples_held_out(tmp_path):
     metrics = io.load_table(files.metrics)
     assert set(metrics["weight"]) == {0.0, choice[choice["chosen"]]["weight"].max()}
     assert metrics["test_accuracy_gain"].notna().all()
+    drawn(files, "class-maps.png").draw_without_rendering()
+
+
+def test_a_map_of_channels_is_of_their_means(tmp_path):
+    data = images(tmp_path)
+    model = MapModel.model_validate(
+        COMMON
+        | CLASSIFIER
+        | {
+            "architecture": "map-classifier",
+            "arguments": {"channels": [3], "kernel": 3, "nodes": 4},
+            "layer": "features.leaky1",
+            "graph": {"kind": "paths", "sizes": {"count": 1, "length": 3}},
+        }
+    )
+    files = study(tmp_path, data, model, {"samples": "all", "patches": {"permutations": 19}}, "none")
+    about, kernels = io.metadata(files.weights), io.load_tensors(files.weights)
+    own = {name.removeprefix("run0."): value for name, value in kernels.items() if name.startswith("run0.")}
+    network = restored(own, 0, "map-classifier", about["runs"][0]["arguments"])
+    given = io.load_tensors(data)
+    z = network.features(torch.from_numpy(given["x"]).unsqueeze(1) / 255).mean((2, 3)).numpy()
+    expected = [z[given["y"] == label].mean(0) for label in range(4)]
+    np.testing.assert_allclose(io.load_tensors(files.layers)["run0.maps"], expected, rtol=1e-4)
     drawn(files, "class-maps.png").draw_without_rendering()
 
 

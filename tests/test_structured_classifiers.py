@@ -32,9 +32,11 @@ def values(rows, metric, split="train"):
     return [row["value"] for row in rows if row["metric"] == metric and row["split"] == split]
 
 
-def test_penalised_training_is_that_of_a_plain_loop():
-    weights, rows = run(weights={"gsr": 0.05, "l1": 0.01, "l2": 0.02}, graph=GRID)
-    laplacian = torch.from_numpy(lattices.laplacian(GRID).toarray()).float()
+@pytest.mark.parametrize(("layer", "graph"), [("code", GRID), ("features.leaky1", lattices.paths(1, 3))])
+def test_penalised_training_is_that_of_a_plain_loop(layer, graph):
+    """On a convolution the nodes are its three channels, and each position counts as a sample."""
+    weights, rows = run(layer=layer, weights={"gsr": 0.05, "l1": 0.01, "l2": 0.02}, graph=graph)
+    laplacian = torch.from_numpy(lattices.laplacian(graph).toarray()).float()
     for s in range(2):
         network = build("map-classifier", MAP)
         initialise(network, torch_generator(s, "initialisation"))
@@ -46,11 +48,14 @@ def test_penalised_training_is_that_of_a_plain_loop():
             part = rows_of[16 * (i % 3) :][:16]
             x = X[part].float().unsqueeze(1) / 255
             h = functional.leaky_relu(network.features.conv1(x), 0.2)  # before the maximum: the order changes nothing
-            h = functional.max_pool2d(h, 2).flatten(1)
-            z = functional.leaky_relu(network.embedding(h), 0.2)
+            h = functional.max_pool2d(h, 2)
+            z = functional.leaky_relu(network.embedding(h.flatten(1)), 0.2)
             loss = functional.cross_entropy(network.output(z), Y[part])
-            smooth = torch.einsum("bi,ij,bj->b", z, laplacian, z).mean()
-            loss = loss + 0.05 * smooth + 0.01 * z.abs().sum(1).mean() + 0.02 * (z**2).sum(1).mean()
+            penalised = z if layer == "code" else h
+            nodes = z if layer == "code" else h.movedim(1, -1).flatten(0, 2)
+            smooth = torch.einsum("bi,ij,bj->b", nodes, laplacian, nodes).mean()
+            sizes = penalised.flatten(1)
+            loss = loss + 0.05 * smooth + 0.01 * sizes.abs().sum(1).mean() + 0.02 * (sizes**2).sum(1).mean()
             steps.zero_grad()
             loss.backward()
             steps.step()
@@ -128,6 +133,7 @@ def test_a_capsule_network_trains_with_its_capsules_joined():
         ({"weights": {"gsr": 1.0}}, "a gsr weight and no graph"),
         ({"weights": {"kl": 1.0}}, "the penalty kl of weight 1.0; it takes gsr, l1, l2"),
         ({"graph": lattices.star(5)}, "the layer 'code' has 6 units and the graph 5 nodes"),
+        ({"graph": lattices.star(5), "layer": "features.leaky1"}, "has 48 units in 3 channels and the graph 5 nodes"),
         ({"form": "cubic"}, "no form 'cubic'"),
         ({"batch": 61}, "60 images in batches of 61"),
         ({"arguments": MAP | {"dropout": 1.0}}, "a share below 1"),
