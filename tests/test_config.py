@@ -620,7 +620,9 @@ def test_a_network_that_exists_may_not_have_the_name_of_a_dataset(tmp_path: Path
     models, study = tmp_path / "config/models", tmp_path / "config/studies/margin-boundaries-pets.yaml"
     (models / "squeezenet.yaml").rename(models / "dogs-vs-cats.yaml")
     study.write_text(study.read_text().replace("model: squeezenet", "model: dogs-vs-cats"))
-    with pytest.raises(InputError, match=r"^config/models/dogs-vs-cats\.yaml: its files would lie with those of the "):
+    with pytest.raises(
+        InputError, match=r"^config/models/dogs-vs-cats\.yaml: its files would lie in data/raw/dogs-vs-cats with "
+    ):
         config.project({"studies": ["margin-boundaries-pets"]}, tmp_path)
 
 
