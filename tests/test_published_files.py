@@ -107,7 +107,7 @@ def test_published_files_become_features(workspace: Workspace) -> None:
     claims = files.load_table(workspace.folder / "results/claims.tsv")
     assert claims["study"].tolist() == ["generated"]
     found = files.load_tensors(workspace.folder / "results/studies/generated/000-001/features.safetensors")
-    features = next(values for name, values in found.items() if name.endswith("features"))
+    features = next(values for name, values in found.items() if name.endswith(".x"))
     with torch.no_grad():
         assert features.shape[-1] == network.features(torch.zeros(1, 3, 64, 64)).shape[1]
     assert "Nothing to be done" in workspace.snakemake("--config", "studies=[generated]")
