@@ -106,8 +106,10 @@ def test_published_files_become_features(workspace: Workspace) -> None:
     assert {"pack", "convert", "features"} <= {path.name for path in (workspace.folder / "logs").iterdir()}
     claims = files.load_table(workspace.folder / "results/claims.tsv")
     assert claims["study"].tolist() == ["generated"]
-    found = files.load_tensors(workspace.folder / "results/studies/generated/000-001/features.safetensors")
-    features = next(values for name, values in found.items() if name.endswith(".x"))
+    x = files.load_tensors(workspace.folder / "results/studies/generated/000-001/features.safetensors", ["x"])["x"]
+    images = files.load_tensors(workspace.folder / "data/prepared/generated.safetensors", ["x"])["x"]
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
     with torch.no_grad():
-        assert features.shape[-1] == network.features(torch.zeros(1, 3, 64, 64)).shape[1]
+        layer = network.eval().features((torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std)
+    torch.testing.assert_close(torch.from_numpy(x), layer.mean((2, 3)), rtol=1e-4, atol=1e-5)
     assert "Nothing to be done" in workspace.snakemake("--config", "studies=[generated]")
