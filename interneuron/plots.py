@@ -836,7 +836,7 @@ def errors(selections: pd.DataFrame, curves: pd.DataFrame, main: Mapping[str, An
     mean = curves.groupby(keys)["error"].median().reset_index()
     functions = sorted(mean.loc[mean["method"] == "margin", "function"].unique())
     roles = [role for role in ("prototypes", "criticisms") if (mean["role"] == role).any()]
-    figure, panels, foot = _panels(len(functions) * len(roles), 2.7, "Test error of the nearest selected sample")
+    figure, panels, foot = _panels(len(functions) * len(roles), 2.7, "Test error of the nearest selected sample", 0.7)
     cells = [(role, function) for role in roles for function in functions]
     for axes, (role, function) in zip(panels, cells, strict=True):
         here = mean[(mean["role"] == role) & (mean["function"] == function)]
@@ -881,7 +881,7 @@ def errors(selections: pd.DataFrame, curves: pd.DataFrame, main: Mapping[str, An
     for axes in panels:
         marks |= {str(line.get_label()): line for line in axes.get_lines()}
     marks["all of MARGIN's readings"] = Patch(color=SKY, alpha=0.3)
-    foot.legend(marks.values(), marks.keys(), loc="center", ncols=4, fontsize=7.5)
+    foot.legend(marks.values(), marks.keys(), loc="center", ncols=3, fontsize=7.5)
     return figure
 
 
@@ -927,7 +927,7 @@ def recall(methods: pd.DataFrame, main: Mapping[str, Any], at: float) -> Figure:
     middle = methods.groupby(["method", "variant", "k", "p", "share"])["recall"].median().reset_index()
     seeds = methods["seed"].nunique()
     title = f"Wrong labels found, median of {seeds} seed{'s' * (seeds > 1)}"
-    figure, body, foot = _framed(4.1, title)
+    figure, body, foot = _framed(4.3, title, 0.5)
     left, right = body.subplots(1, 2, width_ratios=[3, 2])
     for (method, variant), (label, colour, dash, width) in _AUDITS.items():
         rows = middle[(middle["method"] == method) & (middle["variant"] == variant)]
@@ -935,13 +935,14 @@ def recall(methods: pd.DataFrame, main: Mapping[str, Any], at: float) -> Figure:
         if len(rows):
             left.plot([0, *rows["share"]], [0, *rows["recall"]], dash, color=colour, linewidth=width, label=label)
     nearest = min(middle["share"].unique(), key=lambda share: abs(share - at))
+    hops: dict[float, Line2D] = {}
     for variant in ("symmetric", "random-walk", "as-published", "f-alone"):
         rows = middle[(middle["method"] == "margin") & (middle["variant"] == variant) & (middle["share"] == nearest)]
         _, colour, dash, _ = _AUDITS["margin", variant]
         for (p, line), mark in zip(rows.groupby("p"), "os^Dv", strict=False):
             right.plot(line["k"], line["recall"], dash, color=colour, marker=mark, markersize=4, linewidth=1.2)
-            right.annotate(f"p = {p:g}" if p else "", (line["k"].iloc[-1], line["recall"].iloc[-1]), (4, -3),
-                           textcoords="offset points", fontsize=7, color=colour)  # fmt: skip
+            if p:
+                hops[p] = Line2D([], [], color="#555555", marker=mark, markersize=4, linewidth=0, label=f"p = {p:g}")
     for axes in (left, right):
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
         axes.grid(color="#e4e4e4", linewidth=0.6)
@@ -952,6 +953,7 @@ def recall(methods: pd.DataFrame, main: Mapping[str, Any], at: float) -> Figure:
     right.set(xlabel="neighbours k", title=f"by k, when {nearest:.0%} is inspected")
     right.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     right.margins(x=0.15)
+    right.legend(handles=list(hops.values()), loc="lower left", ncols=3, fontsize=7, handletextpad=0.2)
     marks, names = left.get_legend_handles_labels()
     foot.legend(marks, names, loc="center", ncols=6, fontsize=7.5, columnspacing=1.2)
     return figure
@@ -1302,10 +1304,10 @@ def _panel(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _framed(height: float, title: str) -> tuple[Figure, SubFigure, SubFigure]:
-    """A figure with its title, and its two parts: the panels' and, below, the legend's."""
+def _framed(height: float, title: str, below: float = 0.3) -> tuple[Figure, SubFigure, SubFigure]:
+    """A figure with its title, and its two parts: the panels' and, `below` inches high, the legend's."""
     figure = _Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    body, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=[height - 0.3, 0.3])[:, 0]
+    body, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=[height - below, below])[:, 0]
     body.suptitle(title, x=0.01, ha="left")
     return figure, body, foot
 
@@ -1318,11 +1320,11 @@ def _nothing(title: str, sentence: str) -> Figure:
     return figure
 
 
-def _panels(count: int, height: float, title: str) -> tuple[Figure, list[Axes], SubFigure]:
+def _panels(count: int, height: float, title: str, below: float = 0.3) -> tuple[Figure, list[Axes], SubFigure]:
     """`count` panels, two a row; the cells left over stay empty."""
     across = min(2, count)
     down = -(-count // across)
-    figure, body, foot = _framed(0.75 + height * down, title)
+    figure, body, foot = _framed(0.45 + below + height * down, title, below)
     grid = list(body.subplots(down, across, squeeze=False).flat)
     for axes in grid[count:]:
         axes.remove()

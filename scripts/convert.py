@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from interneuron.errors import InputError
 from interneuron.io import save_tensors
 from interneuron.registry import Registry
 from interneuron.workflow.script import log, step
@@ -31,6 +32,9 @@ def main(job):
     architecture, arguments = settings["architecture"], settings["arguments"]
     checkpoint = settings["checkpoint"]
     tensors = named(build(architecture, arguments), FORMATS[checkpoint["format"]](files, checkpoint))
+    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        where = ", ".join(sorted(files))
+        raise InputError(f"{broken[0]} of {where} has NaN or infinite values; weights take finite numbers")
     about = {"architecture": architecture, "arguments": arguments, "seeds": [0]}
     save_tensors(job.output[0], {name: tensor[None] for name, tensor in tensors.items()}, about)
     log.info(f"{arguments['factory']}: {sum(tensor.numel() for tensor in tensors.values()):,} numbers")

@@ -2,13 +2,21 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """That of commands in a workspace: its own library, and the programs beside this Python."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return os.environ | {"PYTHONPATH": str(folder), "PATH": path}
 
 
 class Workspace:
@@ -25,10 +33,7 @@ class Workspace:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes((ROOT / name).read_bytes())
-        self.environment = os.environ | {
-            "PYTHONPATH": str(folder),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }
+        self.environment = environment(folder)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -67,9 +72,34 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace in which config/test.yaml has run to its end. Tests that share it leave its results as they are."""
-    space = Workspace(tmp_path_factory.mktemp("finished"))
-    space.output = space.snakemake()
+def copied(space: Workspace, folder: Path) -> Workspace:
+    """A workspace with the same files, results and Snakemake's memory of them."""
+    copy = Workspace.__new__(Workspace)
+    copy.folder, copy.output = folder, space.output
+    copy.environment = space.environment | {"PYTHONPATH": str(folder)}
+    shutil.copytree(space.folder, folder, symlinks=True, dirs_exist_ok=True)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def first_finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Where config/test.yaml has run to its end: one run for all workers, never changed."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    output = shared / "finished.txt"
+    with FileLock(shared / "finished.lock"):
+        if output.exists():
+            space = Workspace.__new__(Workspace)
+            space.folder, space.output = shared / "finished", output.read_text()
+            space.environment = environment(space.folder)
+        else:
+            space = Workspace(shared / "finished")
+            space.output = space.snakemake()
+            output.write_text(space.output)
     return space
+
+
+@pytest.fixture(scope="module")
+def finished(first_finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace in which config/test.yaml has run to its end. Tests that share it leave its results as they are."""
+    return copied(first_finished, tmp_path_factory.mktemp("finished"))

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -611,6 +612,18 @@ def test_every_config_here_loads(name: str) -> None:
     project = config.load(ROOT / f"config/{name}.yaml", ROOT)
     assert project.studies
     assert all(project.path(study)[-1] == "claims" for study in project.studies)
+
+
+def test_a_network_that_exists_may_not_have_the_name_of_a_dataset(tmp_path: Path) -> None:
+    """The files of both are raw data, by the name of the entry."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    models, study = tmp_path / "config/models", tmp_path / "config/studies/margin-boundaries-pets.yaml"
+    (models / "squeezenet.yaml").rename(models / "dogs-vs-cats.yaml")
+    study.write_text(study.read_text().replace("model: squeezenet", "model: dogs-vs-cats"))
+    with pytest.raises(
+        InputError, match=r"^config/models/dogs-vs-cats\.yaml: its files would lie in data/raw/dogs-vs-cats with "
+    ):
+        config.project({"studies": ["margin-boundaries-pets"]}, tmp_path)
 
 
 def test_every_entry_here_is_used() -> None:

@@ -132,22 +132,26 @@ def test_the_terminal_table_fits_and_says_all(width: int) -> None:
     assert " ".join(text.split()).count("holds") >= 4
 
 
-def test_the_table_has_a_row_a_claim_or_group() -> None:
+def test_the_pages_have_a_row_a_study_and_a_row_a_claim_or_group() -> None:
     rows = [
         kept(claim="T1", group="alone"),
         kept(claim="a", group="T6", verdict="holds"),
         kept(claim="b", group="T6", verdict="fails"),
         kept(study="t", claim="T9", states="a | b", verdict="fails") | {"stale": "yes"},
     ]
-    table = ledger.table(rows, {"s": "hui2022"})
-    assert "| s | hui2022 | 2 | 0 | 1 | 0 |" in table
-    assert "| t |  | 0 | 0 | 1 | 0 |" in table
+    project: Any = SimpleNamespace(studies={"s": SimpleNamespace(paper="hui2022", title="Digits | turned")})
+    table = ledger.summary(rows, project)
+    assert "| [s](docs/ledger.md#s) | Digits \\| turned | hui2022 | 2 | 0 | 1 | 0 |" in table
+    assert "| [t](docs/ledger.md#t) |  |  | 0 | 0 | 1 | 0 |" in table
+    assert "*Stale*" in table
+    table = ledger.page_of_claims(rows, project)
+    assert "\n## s\n\nDigits | turned. 3 claims: 2 hold, 1 fails.\n\n| claim |" in table
     assert "| T1 | three clusters | 3 | 3 [3, 4] | **holds** |" in table
     assert "| T6 | three clusters (and 1 more) |  | 1 of 2 hold | **holds in part** |" in table
     assert "| T9 | a \\| b | 3 | 3 [3, 4] | **fails** (stale) |" in table
     assert "*Stale*" in table
-    assert "Stale" not in ledger.table(rows[:3], {})
-    assert ledger.table([], {}) == "No claim has been tested yet."
+    assert "Stale" not in ledger.summary(rows[:3], project) + ledger.page_of_claims(rows[:3], project)
+    assert ledger.summary([], project) == "No claim has been tested yet."
 
 
 # in a repository
@@ -162,7 +166,7 @@ def git(root: Path, *arguments: str) -> str:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed repository with one study `s`, whose code is `now`, and a run's claims."""
-    project = SimpleNamespace(studies={"s": SimpleNamespace(paper="hui2022")})
+    project = SimpleNamespace(studies={"s": SimpleNamespace(paper="hui2022", title="Digits | turned")})
     monkeypatch.setattr(config, "load_all", lambda root: project)
     monkeypatch.setattr(ledger, "codes_of", lambda project, root: CODES)
     monkeypatch.chdir(tmp_path)
@@ -194,9 +198,10 @@ def test_the_command_keeps_the_ledger_and_the_readme(repository: Path, capsys: p
     assert {r["commit"] for r in rows} == {git(repository, "rev-parse", "--short=12", "HEAD")}
     assert {r["versions"] for r in rows} == {ledger.versions()}
     page = (repository / "README.md").read_text()
-    assert page.startswith(f"# Title\n\n{BEGIN}\n| study | paper |")
+    assert page.startswith(f"# Title\n\n{BEGIN}\n| study | about | paper |")
     assert page.endswith(f"\n{END}\n\nThe end.\n")
-    assert "| s | hui2022 | 1 | 0 | 1 | 0 |" in page
+    assert "| hui2022 | 1 | 0 | 1 | 0 |" in page
+    assert "## s" in (repository / "docs/ledger.md").read_text()
     assert "former" not in page
     # Again, after a commit of what it wrote: nothing changes.
     written = (repository / "docs/ledger.tsv").read_bytes()
@@ -208,12 +213,16 @@ def test_the_command_keeps_the_ledger_and_the_readme(repository: Path, capsys: p
     assert command.main(["ledger", "--check"]) == 0
 
 
-def test_a_readme_that_says_something_else_is_noticed(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("name", "verdicts"), [("README.md", "| 1 | 0 | 1 | 0 |"), ("docs/ledger.md", "**holds**")])
+def test_a_page_that_says_something_else_is_noticed(
+    repository: Path, name: str, verdicts: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command.main(["ledger"]) == 0
-    page = repository / "README.md"
-    page.write_text(page.read_text().replace("| 1 | 0 | 1 | 0 |", "| 2 | 0 | 0 | 0 |"))
+    page = repository / name
+    assert verdicts in page.read_text()
+    page.write_text(page.read_text().replace(verdicts, "| 2 | 0 | 0 | 0 |"))
     assert command.main(["ledger", "--check"]) == 1
-    assert "the README's table is not that of docs/ledger.tsv" in capsys.readouterr().err
+    assert f"{name} does not show what docs/ledger.tsv has" in capsys.readouterr().err
     assert command.main(["ledger", "--refresh"]) == 0
     assert command.main(["ledger", "--check"]) == 0
 

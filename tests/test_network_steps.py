@@ -247,6 +247,21 @@ def test_a_published_network_is_converted_as_it_is(photos):
         run("convert", folder / "w.safetensors", settings, files=[str(folder / "net.pth")])
 
 
+def test_a_published_network_with_nan_is_refused(photos):
+    folder, network = photos
+    weights = network.network.state_dict()
+    weights["features.0.bias"] = torch.full_like(weights["features.0.bias"], torch.nan)
+    torch.save(weights, folder / "nan.pth")
+    settings = {
+        "architecture": "photo-network",
+        "arguments": PHOTO,
+        "checkpoint": {"format": "state-dict", "file": "nan.pth"},
+    }
+    with pytest.raises(InputError, match=r"features\.0\.bias of nan\.pth has NaN or infinite values"):
+        run("convert", folder / "w.safetensors", settings, files=[str(folder / "nan.pth")])
+    assert not (folder / "w.safetensors").exists()
+
+
 def test_a_network_that_exists_is_one_for_all_seeds_with_a_head_of_each(photos):
     folder, network = photos
     settings = FEATURES | {

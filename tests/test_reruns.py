@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Workspace
+from conftest import Workspace, copied
 
 STUDY = "results/studies/thesis-test/000-001"
 BELOW = {  # a rule, and all that read what it makes, directly or through others
@@ -27,7 +27,11 @@ BELOW = {  # a rule, and all that read what it makes, directly or through others
     "ace": {"ace", "cluster", "lesion", "evaluate", "figures", "claims", "report"},
     "saliency": {"saliency", "evaluate", "figures", "claims", "report"},
     "active": {"active", "evaluate", "figures", "claims", "report"},
+    "choose": {"choose", "evaluate", "figures", "claims", "report"},
+    "audit": {"audit", "evaluate", "figures", "claims", "report"},
 }
+BELOW["influence"] = BELOW["choose"] | BELOW["audit"] | {"influence"}
+BELOW["graph"] = BELOW["influence"] | {"graph"}
 BELOW["embed"] = BELOW["active"] | {"embed"}
 BELOW["link"] = BELOW["embed"] | {"link"}
 BELOW["activations"] = BELOW["cluster"] | {"activations"}
@@ -35,7 +39,7 @@ BELOW["train"] = BELOW["activations"] | {"ace", "train"}
 BELOW["prepare"] = BELOW["train"] | {"prepare"}
 BELOW["download"] = BELOW["prepare"] | {"download"}
 # Other rules that read the digits.
-DIGITS = {"saliency", "graph", "influence", "classifier", "features", "attack"}
+DIGITS = {"saliency", "graph", "influence", "choose", "audit", "classifier", "features", "attack"}
 EVERYTHING = BELOW["download"] | BELOW["link"] | DIGITS | {"tabulate", "fit", "regions"}
 
 
@@ -53,10 +57,7 @@ class Folder(Workspace):
     """A finished workspace that a row of the matrix changes."""
 
     def __init__(self, finished: Workspace, folder: Path) -> None:
-        self.output = ""
-        self.folder = folder
-        self.environment = finished.environment | {"PYTHONPATH": str(folder)}
-        shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
+        self.__dict__ |= copied(finished, folder).__dict__
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -82,8 +83,8 @@ class Folder(Workspace):
 
 
 @pytest.fixture
-def folder(finished: Workspace, tmp_path: Path) -> Folder:
-    return Folder(finished, tmp_path)
+def folder(first_finished: Workspace, tmp_path: Path) -> Folder:
+    return Folder(first_finished, tmp_path)
 
 
 def edits(*changes: tuple[str, str, str]) -> Callable[[Folder], None]:
@@ -161,6 +162,18 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         edits(("config/datasets/karate.yaml", "split_seed: 0", "split_seed: 1")),
         BELOW["link"],
     ),
+    "change a filter of signals": (
+        edits(("interneuron/influence.py", "    smooth = signal\n", "    smooth = +signal\n")),
+        BELOW["influence"] | BELOW["saliency"] | BELOW["active"],
+    ),
+    "change the neighbours of one study": (
+        edits(("config/studies/margin-prototypes-test.yaml", "k: [5, 10]", "k: [6, 10]")),
+        BELOW["graph"] - {"audit"},
+    ),
+    "change how an attack moves images": (
+        edits(("interneuron/attacks.py", "x[part] + epsilon * slope.sign()", "x[part] - epsilon * -slope.sign()")),
+        BELOW["graph"] - {"choose", "audit"} | {"attack", "features"},
+    ),
     "change a measure of saliency": (
         edits(("interneuron/saliency.py", "    if c[-1] == 0:\n", "    if not c[-1]:\n")),
         BELOW["saliency"],
@@ -233,10 +246,11 @@ def test_under_the_strict_mode_an_upgrade_reruns_everything(folder: Folder) -> N
     folder.edit("config/test.yaml", "studies:", "strict: true\nstudies:")
     assert set(planned(folder)) == EVERYTHING
     before = folder.results()
-    folder.snakemake()
+    one = ("--until", "cluster", "regions")
+    folder.snakemake(*one)
     after = folder.results()
     assert {name for name in before if before[name] != after[name]} == {"results/provenance.jsonl"}
-    assert planned(folder) == {}
+    assert planned(folder, *one) == {}
     folder.edit("requirements.lock", "\npandas==", "\npandas==9")
     assert set(planned(folder)) == EVERYTHING
 
@@ -267,7 +281,7 @@ def test_a_changed_byte_of_raw_data_is_named_and_refused(folder: Folder) -> None
     folder.flip("data/raw/digits/digits.csv.gz")
     assert "data/raw/digits/digits.csv.gz is not as it was made" in folder.snakemake("-n", status=1)
     folder.path("data/raw/digits/digits.csv.gz").unlink()
-    assert set(planned(folder)) == BELOW["download"]
+    assert set(planned(folder)) == BELOW["download"] | DIGITS
 
 
 def test_results_that_came_from_elsewhere_are_taken_by_their_records(folder: Folder) -> None:
@@ -293,7 +307,7 @@ def test_why_says_what_has_changed(folder: Folder) -> None:
     folder.path("results/studies/thesis-test/figures/kl.png").unlink()
     folder.edit("config/models/vae-test.yaml", "seeds: 4", "seeds: 6")
     output = why()
-    assert output.startswith("27 jobs would run:\n")
+    assert output.startswith("33 jobs would run:\n")
     for lines in (
         "train judge-test 000-000\n  interneuron.nets.Judge has changed\n",
         "train vae-test 004-005\n  results/models/vae-test/004-005/weights.safetensors has not been made yet\n",
@@ -316,7 +330,7 @@ def test_another_config_and_back_reruns_nothing(folder: Folder) -> None:
     assert planned(folder) == {}
 
 
-def test_results_of_another_run_are_known_by_their_records(folder: Folder, finished: Workspace) -> None:
+def test_results_of_another_run_are_known_by_their_records(folder: Folder) -> None:
     """As `dvc checkout` of another commit's results does: all bytes and the record change together."""
     old = folder.path("results").rename(folder.path("old"))
     shutil.copytree(old, folder.path("results"))
@@ -350,6 +364,13 @@ MADE = {  # a file of each rule
     "link": "data/prepared/karate.safetensors",
     "embed": "results/studies/margin-active-test/000-001/embedding.safetensors",
     "active": "results/studies/margin-active-test/000-001/active.parquet",
+    "classifier": "results/models/cnn-test/000-001/weights.safetensors",
+    "attack": "results/studies/margin-attacks-test/000-001/attacks.safetensors",
+    "features": "results/studies/margin-boundaries-test/000-001/features.safetensors",
+    "graph": "results/studies/margin-labels-test/000-001/graph.npz",
+    "influence": "results/studies/margin-labels-test/000-001/influence.parquet",
+    "choose": "results/studies/margin-prototypes-test/000-001/chosen.parquet",
+    "audit": "results/studies/margin-labels-test/000-001/audited.parquet",
     "saliency": "results/studies/margin-saliency-test/000-001/saliency.parquet",
     "activations": f"{STUDY}/activations.safetensors",
     "ace": f"{STUDY}/ace.safetensors",
@@ -364,7 +385,7 @@ MADE = {  # a file of each rule
 
 @pytest.mark.system
 def test_killed_in_the_middle_of_each_rule_a_run_goes_on_to_the_same_bytes(
-    finished: Workspace, workspace: Workspace
+    first_finished: Workspace, workspace: Workspace
 ) -> None:
     for rule, made in MADE.items():
         (workspace.folder / made).unlink(missing_ok=True)  # another rule's job may have been let through before
@@ -380,5 +401,5 @@ def test_killed_in_the_middle_of_each_rule_a_run_goes_on_to_the_same_bytes(
         subprocess.run(["pkill", "-9", "-f", f"{workspace.folder}/"], check=False)
     assert set(MADE) == EVERYTHING
     workspace.snakemake()
-    assert workspace.results() == finished.results()
+    assert workspace.results() == first_finished.results()
     assert planned(workspace) == {}

@@ -36,14 +36,14 @@ def _parser() -> argparse.ArgumentParser:
 
     ledger = commands.add_parser(
         "ledger",
-        help="merge the last run's claims into docs/ledger.tsv and the README's table",
+        help="merge the last run's claims into docs/ledger.tsv, docs/ledger.md and the README's table",
         description="New rows replace those of the same study and claim; the others are left, and marked stale where "
         "code or parameters have changed since they were made. The code must be as committed.",
     )
     ledger.add_argument("--claims", type=Path, default=Path("results/claims.tsv"), help="new rows (%(default)s)")
     mode = ledger.add_mutually_exclusive_group()
-    mode.add_argument("--refresh", action="store_true", help="add no rows: renew stale marks and README")
-    mode.add_argument("--check", action="store_true", help="write nothing: fail where stale marks or README are old")
+    mode.add_argument("--refresh", action="store_true", help="add no rows: renew stale marks and pages")
+    mode.add_argument("--check", action="store_true", help="write nothing: fail where stale marks or pages are old")
     ledger.set_defaults(run=_ledger)
 
     why = commands.add_parser(

@@ -1,4 +1,4 @@
-"""The ledger that is kept: `docs/ledger.tsv`, a row a claim over all runs, and the tables that people read."""
+"""The ledger that is kept: `docs/ledger.tsv`, a row a claim over all runs, and the pages that people read."""
 
 import csv
 import io
@@ -17,6 +17,7 @@ from interneuron.workflow.fingerprint import Fingerprints, digest
 Row = dict[str, str]
 
 LEDGER = "docs/ledger.tsv"
+PAGE = "docs/ledger.md"
 KEPT = (*COLUMNS, "commit", "versions", "stale")
 VERDICTS = (HOLDS, IN_PART, FAILS, NOT_COMPARABLE)
 BEGIN, END = "<!-- ledger -->", "<!-- /ledger -->"
@@ -119,39 +120,42 @@ def marked(rows: Iterable[Row], codes: Mapping[str, str]) -> list[Row]:
 
 
 def update(root: Path, claims: Path, project: Project) -> tuple[list[Row], int]:
-    """Merge `claims` into the kept ledger and the README; all rows, and how many of them are new or changed."""
+    """Merge `claims` into the kept ledger and its pages; all rows, and how many of them are new or changed."""
     from interneuron.io import save_text
 
     codes = codes_of(project, root)
     new = read(claims)
     kept = _kept(root)
     rows = merge(kept, new, codes, commit(root), versions())
-    page = with_table(root, rows, project)
+    pages = _pages(root, rows, project)
     save_text(root / LEDGER, text(rows))
-    save_text(root / "README.md", page)
+    for name, page in pages.items():
+        save_text(root / name, page)
     before = {(row["study"], row["claim"]): row for row in kept}
     return rows, sum(before.get((row["study"], row["claim"])) != row for row in rows)
 
 
 def check(root: Path, project: Project) -> None:
-    """Raise InputError where rows are not marked as stale that are, or the README's table is not the kept ledger's."""
+    """Raise InputError where rows are not marked as stale that are, or a page is not the kept ledger's."""
     kept = _kept(root)
     if marked(kept, codes_of(project, root)) != kept:
         raise InputError(
             f"the stale marks of {LEDGER} are not those of the current code: `interneuron ledger --refresh` renews them"
         )
-    if with_table(root, kept, project) != (root / "README.md").read_text(encoding="utf-8"):
-        raise InputError(f"the README's table is not that of {LEDGER}: `interneuron ledger --refresh` writes it")
+    for name, page in _pages(root, kept, project).items():
+        if not (root / name).is_file() or page != (root / name).read_text(encoding="utf-8"):
+            raise InputError(f"{name} does not show what {LEDGER} has: `interneuron ledger --refresh` writes it")
 
 
 def refresh(root: Path, project: Project) -> list[Row]:
-    """Write the marks of stale rows and the README's table anew; no row is added."""
+    """Write the marks of stale rows and the pages anew; no row is added."""
     from interneuron.io import save_text
 
     rows = marked(_kept(root), codes_of(project, root))
-    page = with_table(root, rows, project)
+    pages = _pages(root, rows, project)
     save_text(root / LEDGER, text(rows))
-    save_text(root / "README.md", page)
+    for name, page in pages.items():
+        save_text(root / name, page)
     return rows
 
 
@@ -230,24 +234,58 @@ def _cut(cell: str, size: int) -> str:
     return cell if len(cell) <= size else cell[: size - 1] + "…"
 
 
-def table(rows: list[Row], papers: Mapping[str, str]) -> str:
-    """The README's table: counts for each study, then a row a claim or group of claims."""
+def _pages(root: Path, rows: list[Row], project: Project) -> dict[str, str]:
+    """The README with its table of studies, and the page of all claims, by the names of their files."""
+    return {"README.md": _readme(root, rows, project), PAGE: page_of_claims(rows, project)}
+
+
+def _readme(root: Path, rows: list[Row], project: Project) -> str:
+    path = root / "README.md"
+    page = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
+        raise InputError(f"README.md has no place for the ledger: it takes one line {BEGIN} and, below it, one {END}")
+    head, rest = page.split(BEGIN)
+    return f"{head}{BEGIN}\n{summary(rows, project)}\n{END}{rest.split(END)[1]}"
+
+
+def summary(rows: list[Row], project: Project) -> str:
+    """A row a study: what it is about, and how many of its claims have each verdict."""
     if not rows:
         return "No claim has been tested yet."
-    lines = ["| study | paper | " + " | ".join(VERDICTS) + " |", "|---|---|" + "---:|" * len(VERDICTS)]
-    studies = list(dict.fromkeys(row["study"] for row in rows))
-    for study in studies:
+    lines = ["| study | about | paper | " + " | ".join(VERDICTS) + " |", "|---|---|---|" + "---:|" * len(VERDICTS)]
+    for study in dict.fromkeys(row["study"] for row in rows):
         verdicts = Counter(row["verdict"] for row in rows if row["study"] == study)
         counts = " | ".join(str(verdicts[verdict]) for verdict in VERDICTS)
-        lines.append(f"| {study} | {papers.get(study, '')} | {counts} |")
-    for study in studies:
-        lines += ["", f"**{study}**", "", "| claim | states | reported | measured | verdict |", "|---|---|---|---|---|"]
+        entry = project.studies.get(study)
+        title, paper = (_cell(entry.title), entry.paper) if entry else ("", "")
+        lines.append(f"| [{study}]({PAGE}#{study}) | {title} | {paper} | {counts} |")
+    return "\n".join([*lines, *_note(rows)])
+
+
+def page_of_claims(rows: list[Row], project: Project) -> str:
+    """A table a study, a row a claim or group of claims."""
+    lines = [
+        "# The ledger",
+        "",
+        f"Claims of one group share a row; every claim's own is in [ledger.tsv]({Path(LEDGER).name}).",
+    ]
+    for study in dict.fromkeys(row["study"] for row in rows):
         own = [row for row in rows if row["study"] == study]
+        entry = project.studies.get(study)
+        lines += ["", f"## {study}", "", *([f"{entry.title}. {counted(own)}.", ""] if entry else [])]
+        lines += ["| claim | states | reported | measured | verdict |", "|---|---|---|---|---|"]
         for name in dict.fromkeys(row["group"] or row["claim"] for row in own):
             lines.append(_group(name, [row for row in own if (row["group"] or row["claim"]) == name]))
-    if any(row["stale"] == "yes" for row in rows):
-        lines += ["", "*Stale*: code or parameters have changed since; run it again to know."]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_note(rows), ""])
+
+
+def _note(rows: list[Row]) -> list[str]:
+    stale = any(row["stale"] == "yes" for row in rows)
+    return ["", "*Stale*: code or parameters have changed since; run it again to know."] if stale else []
+
+
+def _cell(value: str) -> str:
+    return value.replace("|", "\\|")
 
 
 def _group(name: str, rows: list[Row]) -> str:
@@ -259,15 +297,4 @@ def _group(name: str, rows: list[Row]) -> str:
         name, states, values, reported = rows[0]["claim"], rows[0]["states"], measured(rows[0]), rows[0]["reported"]
     stale = " (stale)" if any(row["stale"] == "yes" for row in rows) else ""
     cells = (name, states, reported, values, f"**{verdict}**{stale}")
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def with_table(root: Path, rows: list[Row], project: Project) -> str:
-    """The README's text with the table of `rows` between its markers."""
-    path = root / "README.md"
-    page = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise InputError(f"README.md has no place for the ledger: it takes one line {BEGIN} and, below it, one {END}")
-    head, rest = page.split(BEGIN)
-    papers = {study: entry.paper for study, entry in project.studies.items()}
-    return f"{head}{BEGIN}\n{table(rows, papers)}\n{END}{rest.split(END)[1]}"
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"

@@ -183,6 +183,12 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
             file = file_of(layers, error.key.split("."))
             raise refusal(file, error.key, error.got, error.takes) from None
         studies[name] = study
+    for name in sorted(models.keys() & datasets.keys()):
+        if isinstance(models[name], PhotoModel):
+            takes = "it takes a name that no dataset has"
+            raise InputError(
+                f"config/models/{name}.yaml: its files would lie in data/raw/{name} with the dataset's; {takes}"
+            )
     return Project(Path(root), top, datasets, models, studies)
 
 
