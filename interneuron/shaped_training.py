@@ -16,6 +16,7 @@ from interneuron.errors import InputError
 from interneuron.registry import Registry
 from interneuron.regularization import FORMS, operator, penalty
 from interneuron.seeds import torch_generator
+from interneuron.structured_training import DivergedError, Trained
 from interneuron.training import (
     _INITIALISATIONS,
     Losses,
@@ -126,8 +127,9 @@ def train_shaped(
 
     Returns: as `interneuron.training.train`; `penalty` is the penalty without its weight.
 
-    Raises: InputError as `LayerPenalty`, for data that do not fit, and where the loss is no longer finite: iteration
-        and seeds.
+    Raises: InputError as `LayerPenalty`, for data that do not fit, and where the test split's loss is not finite.
+        DivergedError, naming iteration and seeds, where the training loss is no longer finite; it holds the weights of
+        the last report, or the initial ones.
     """
     seeds = [int(seed) for seed in seeds]
     measure = _MEASURES[architecture]
@@ -156,6 +158,7 @@ def train_shaped(
     sampler = _Sampler(network, x, y, seeds, batch, shift, scale)
     means = _Means(seeds)
     options = dict(loss_arguments or {})
+    good, good_at = _copied(network), 0
     for i in range(iterations):
         if schedule == "cosine":
             steps.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * i / iterations)) / 2
@@ -165,7 +168,10 @@ def train_shaped(
             total = total + added.weight * metrics["penalty"]
         everything = total.sum()
         if not math.isfinite(everything.item()):
-            raise InputError(_not_finite(total, seeds, f"in iteration {i + 1:,}", learning_rate))
+            sentence = _not_finite(total, seeds, f"in iteration {i + 1:,}", learning_rate)
+            raise DivergedError(sentence, Trained(good, means.rows, None, [good_at] * len(seeds)), good_at)
+        if i % report_every == 0:
+            good, good_at = _copied(network), i
         for parameter in others:
             parameter.grad = None
         everything.backward()
@@ -181,7 +187,12 @@ def train_shaped(
             raise InputError(_not_finite(values["loss"], seeds, "on the test split", learning_rate))
         means.add(values, size)
     means.report(iterations, "test")
-    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}, means.rows
+    return _copied(network), means.rows
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    """The parameters as they are."""
+    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
 
 
 def _perceptron(network: Any, x: Tensor, onehot: Tensor, noise: Tensor) -> Losses:

@@ -21,6 +21,7 @@ from interneuron.nets import MLP, initialise
 from interneuron.registry import Registry
 from interneuron.regularization import FORMS, operator, penalty
 from interneuron.seeds import torch_generator
+from interneuron.structured_training import DivergedError, Trained
 from interneuron.training import _keep_freed_memory
 
 PENALTIES = ("gsr", "l1", "l2")
@@ -265,8 +266,8 @@ def train_classifiers(
         split's `accuracy`.
 
     Raises: InputError for data and settings that do not fit; for a layer that is missing, or runs more than once and is
-        named without its run; for a graph of another size; and where the loss is no longer finite, with iteration and
-        seed.
+        named without its run; and for a graph of another size. DivergedError, naming iteration and seed, where the loss
+        is no longer finite; it holds the seed's weights at the last report, or its initial ones.
     """
     for name, weight in weights.items():
         if name not in PENALTIES or not 0 <= weight < math.inf:
@@ -300,6 +301,7 @@ def train_classifiers(
         run = _Run(network, layer, prepared, form, factors, images(x[:1], scale))
         steps = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
         generator = torch_generator(seed, "order")
+        good, good_at = _copied(network), 0
         with run.watching():
             for i in range(epochs * batches):
                 if i % batches == 0:
@@ -307,10 +309,14 @@ def train_classifiers(
                 part = order[i % batches * batch :][:batch]
                 loss, metrics = run.measure(images(x[part], scale), y[part])
                 if not math.isfinite(loss.item()):
-                    raise InputError(
+                    raise DivergedError(
                         f"training: the loss is no longer finite in iteration {i + 1:,} (seed {seed}); it takes a "
-                        f"learning rate smaller than {learning_rate:g}, or smaller weights"
+                        f"learning rate smaller than {learning_rate:g}, or smaller weights",
+                        Trained({name: value[None] for name, value in good.items()}, rows, None, [good_at]),
+                        good_at,
                     )
+                if i % report_every == 0:
+                    good, good_at = _copied(network), i
                 steps.zero_grad()
                 loss.backward()
                 steps.step()
@@ -322,8 +328,14 @@ def train_classifiers(
         found = accuracy(network, x_test, y_test, scale)
         row = {"seed": seed, "iteration": epochs * batches, "split": "test", "metric": "accuracy", "value": found}
         rows.append(row)
-        parameters.append({name: value.detach().contiguous() for name, value in network.named_parameters()})
+        parameters.append(_copied(network))
     return {name: torch.stack([one[name] for one in parameters]) for name in parameters[0]}, rows
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    """The parameters as they are."""
+    layout = torch.contiguous_format
+    return {name: value.detach().clone(memory_format=layout) for name, value in network.named_parameters()}
 
 
 def accuracy(network: Any, x: Tensor, y: Tensor, scale: float, size: int = 1000) -> float:

@@ -59,10 +59,11 @@ class Trained:
 
 
 class DivergedError(InputError):
-    """The loss is no longer finite. `trained` holds the last weights whose loss was seen to be finite."""
+    """The loss is no longer finite. `trained` holds the last weights whose loss was seen to be finite, those after the
+    iteration `good_at`."""
 
-    def __init__(self, message: str, trained: Trained) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, trained: Trained, good_at: int) -> None:
+        super().__init__(f"{message}; the weights after {good_at:,} iterations are kept")
         self.trained = trained
 
 
@@ -354,8 +355,7 @@ class _Run:
 
     def diverged(self, total: Tensor, where: str, learning_rate: float) -> DivergedError:
         sentence = _not_finite(torch.where(self.live, total, 0), self.seeds, where, learning_rate)
-        trained = self._trained(self.good, self.good_at)
-        return DivergedError(f"{sentence}; the weights after {self.good_at:,} iterations are kept", trained)
+        return DivergedError(sentence, self._trained(self.good, self.good_at), self.good_at)
 
     def result(self, iterations: int, learning_rate: float) -> Trained:
         weights = self._weights()

@@ -1,5 +1,7 @@
 """Train networks with penalties on one layer, one a seed of the block, variant, weight and part of the data."""
 
+from pathlib import Path
+
 import numpy as np
 
 from interneuron.errors import InputError
@@ -148,6 +150,8 @@ def main(job):
     import pandas as pd
     import torch
 
+    from interneuron.structured_training import DivergedError
+
     torch.set_num_threads(job.threads)
     settings = job.params.settings
     data = Data(job.input.data, settings["train_samples"])
@@ -158,12 +162,20 @@ def main(job):
         chosen = set(chosen[chosen["chosen"]]["run"])
         runs = [run for number, run in enumerate(runs) if number in chosen]
     tensors, described, tables = {}, [], []
-    for number, (weights, about, rows) in enumerate(TRAINERS[settings["architecture"]](data, settings, runs, seeds)):
-        tensors |= {f"run{number}.{name}": value for name, value in weights.items()}
-        about["weight"] = weight_of(about["weights"])
-        described.append(about)
-        keys = {key: about[key] for key in ("part", "variant", "weight")}
-        tables.append(pd.DataFrame(rows).assign(**keys))
+    try:
+        for number, (weights, about, rows) in enumerate(
+            TRAINERS[settings["architecture"]](data, settings, runs, seeds)
+        ):
+            tensors |= {f"run{number}.{name}": value for name, value in weights.items()}
+            about["weight"] = weight_of(about["weights"])
+            described.append(about)
+            keys = {key: about[key] for key in ("part", "variant", "weight")}
+            tables.append(pd.DataFrame(rows).assign(**keys))
+    except DivergedError as error:
+        # Beside the log: what a rule makes is removed where it fails.
+        path = Path(job.log[0]).with_suffix(".safetensors")
+        save_tensors(path, error.trained.weights, {"architecture": settings["architecture"]})
+        raise InputError(f"{error} in {path}") from error
     about = {name: settings.get(name) for name in ("architecture", "graph", "laplacian", "layer")}
     save_tensors(job.output.weights, tensors, {**about, "seeds": seeds, "runs": described})
     save_table(job.output.training, pd.concat(tables, ignore_index=True))

@@ -1,7 +1,10 @@
 """Train one network a seed of the block with a penalty on one of its layers."""
 
+from pathlib import Path
+
 import numpy as np
 
+from interneuron.errors import InputError
 from interneuron.io import load_tensors, metadata, save_table, save_tensors
 from interneuron.seeds import parse_block
 from interneuron.workflow.script import Progress, log, step
@@ -26,6 +29,7 @@ def main(job):
     from interneuron import lattices
     from interneuron.nets import fit_arguments
     from interneuron.shaped_training import train_shaped
+    from interneuron.structured_training import DivergedError
 
     torch.set_num_threads(job.threads)
     settings = job.params.settings
@@ -46,16 +50,22 @@ def main(job):
     regularization = {name: value for name, value in settings["regularization"].items() if name != "penalty"}
     if (graph := regularization["graph"]) is not None:
         regularization["graph"] = lattices.build(graph["kind"], graph["sizes"])
-    weights, rows = train_shaped(
-        architecture,
-        arguments,
-        *parts,
-        seeds,
-        regularization={**regularization, "kind": settings["regularization"]["penalty"]},
-        scale=about.get("scale", 1),
-        progress=Progress("shape", "iterations"),
-        **options,
-    )
+    try:
+        weights, rows = train_shaped(
+            architecture,
+            arguments,
+            *parts,
+            seeds,
+            regularization={**regularization, "kind": settings["regularization"]["penalty"]},
+            scale=about.get("scale", 1),
+            progress=Progress("shape", "iterations"),
+            **options,
+        )
+    except DivergedError as error:
+        # Beside the log: what a rule makes is removed where it fails.
+        path = Path(job.log[0]).with_suffix(".safetensors")
+        save_tensors(path, error.trained.weights, {"architecture": architecture, "arguments": arguments})
+        raise InputError(f"{error} in {path}") from error
     save_tensors(job.output.weights, weights, {"architecture": architecture, "arguments": arguments, "seeds": seeds})
     save_table(job.output.training, training := pd.DataFrame(rows))
     last = training[(training["split"] == "test") & training["metric"].isin(["accuracy", "reconstruction"])]

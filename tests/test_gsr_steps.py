@@ -33,7 +33,9 @@ def run(step, inputs, output, settings, **wildcards):
     class Inputs(SimpleNamespace):
         get = lambda self, name: getattr(self, name, [])  # noqa: E731
 
+    first = output[0] if isinstance(output, list) else next(iter(vars(output).values()))
     job = SimpleNamespace(
+        log=[str(Path(first).with_name("log.log"))],
         input=Inputs(**inputs),
         output=output,
         params=SimpleNamespace(settings=settings | {"code": "x"}),
@@ -299,6 +301,29 @@ def test_a_perceptron_with_a_shaped_layer(tmp_path):
     training = io.load_table(files.training)
     assert (training[(training["split"] == "test") & (training["metric"] == "accuracy")]["value"] > 0.8).all()
     assert io.metadata(files.weights)["architecture"] == "mlp"
+
+
+def test_a_training_that_diverges_leaves_its_last_good_weights(tmp_path):
+    data = images(tmp_path)
+    rate = {"learning_rate": 1e30, "epochs": 4}
+    architecture = {"architecture": "map-perceptron", "arguments": {"hidden": [4]}, "layer": "relu1"}
+    model = MapPerceptronModel.model_validate(
+        COMMON | CLASSIFIER | architecture | {"variants": [{"name": "none"}]} | rate
+    )
+    files = SimpleNamespace(weights=tmp_path / "runs.safetensors", training=tmp_path / "runs.parquet")
+    with pytest.raises(InputError, match=r"no longer finite in iteration .* are kept in .*log\.safetensors"):
+        run("regularise", {"data": data}, files, model.settings(), model="m", block="000-001")
+    kept = io.load_tensors(tmp_path / "log.safetensors")
+    assert kept["linear1.weight"].shape == (1, 4, 64)
+    assert all(np.isfinite(value).all() for value in kept.values())
+    settings = {
+        "architecture": "mlp", "arguments": {"hidden": [4]}, "learning_rate": 1e30, "batch": 20, "epochs": 3,
+        "report_every": 10, "regularization": {"layer": "relu1", "penalty": "l1", "weight": 0.01, "graph": None},
+    }  # fmt: skip
+    (tmp_path / "log.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no longer finite in iteration .* are kept in .*log\.safetensors"):
+        run("shape", {"data": data}, files, settings, model="m", block="000-001")
+    assert io.load_tensors(tmp_path / "log.safetensors")["linear1.weight"].shape[0] == 2
 
 
 # the config

@@ -30,6 +30,9 @@ BELOW = {  # a rule, and all that read what it makes, directly or through others
     "choose": {"choose", "evaluate", "figures", "claims", "report"},
     "audit": {"audit", "evaluate", "figures", "claims", "report"},
 }
+BELOW["structure"] = {"structure", "evaluate", "figures", "claims", "report"}
+BELOW["weigh"] = BELOW["structure"] | {"weigh", "regularise"}
+BELOW["shape"] = {"shape", "regions", "evaluate", "claims", "report"}
 BELOW["influence"] = BELOW["choose"] | BELOW["audit"] | {"influence"}
 BELOW["graph"] = BELOW["influence"] | {"graph"}
 BELOW["embed"] = BELOW["active"] | {"embed"}
@@ -40,7 +43,8 @@ BELOW["prepare"] = BELOW["train"] | {"prepare"}
 BELOW["download"] = BELOW["prepare"] | {"download"}
 # Other rules that read the digits.
 DIGITS = {"saliency", "graph", "influence", "choose", "audit", "classifier", "features", "attack"}
-EVERYTHING = BELOW["download"] | BELOW["link"] | DIGITS | {"tabulate", "fit", "regions"}
+DIGITS |= {"weigh", "regularise", "structure"}
+EVERYTHING = BELOW["download"] | BELOW["link"] | DIGITS | {"tabulate", "fit", "regions", "shape"}
 
 
 def planned(workspace: Workspace, *arguments: str) -> dict[str, int]:
@@ -177,6 +181,30 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "change a measure of saliency": (
         edits(("interneuron/saliency.py", "    if c[-1] == 0:\n", "    if not c[-1]:\n")),
         BELOW["saliency"],
+    ),
+    "change a measure of structure": (
+        edits(
+            (
+                "interneuron/structure.py",
+                "def moran(",
+                "def moran(*, unused=1, **options):\n    pass\n\n\ndef moran(",
+            )
+        ),
+        BELOW["structure"],
+    ),
+    "change the penalty of a graph": (
+        edits(
+            ("interneuron/regularization.py", "    stacked = z.ndim in (3, 5)\n", "    stacked = z.ndim in {3, 5}\n")
+        ),
+        BELOW["weigh"] | BELOW["shape"],
+    ),
+    "change the penalty of any network's layer": (
+        edits(("interneuron/shaped_training.py", "        if len(runs) != 1:\n", "        if not len(runs) == 1:\n")),
+        BELOW["shape"],
+    ),
+    "change what weights are chosen on": (
+        edits(("config/models/map-test.yaml", "hold_out: 200", "hold_out: 201")),
+        BELOW["weigh"],
     ),
     "change the script of one rule": (
         edits(("scripts/lesion.py", "def main(job):\n", "def main(job):\n    print()\n")),
@@ -361,6 +389,10 @@ MADE = {  # a file of each rule
     "train": "results/models/vae-test/000-001/weights.safetensors",
     "fit": "results/models/mlp-test/000-001/weights.safetensors",
     "regions": "results/studies/relu-test/000-001/regions.parquet",
+    "shape": "results/models/mlp-shaped-test/000-001/weights.safetensors",
+    "weigh": "results/models/map-test/choice.parquet",
+    "regularise": "results/models/map-test/000-001/runs.safetensors",
+    "structure": "results/studies/gsr-map-test/000-001/structure.parquet",
     "link": "data/prepared/karate.safetensors",
     "embed": "results/studies/margin-active-test/000-001/embedding.safetensors",
     "active": "results/studies/margin-active-test/000-001/active.parquet",

@@ -11,6 +11,7 @@ from interneuron.nets import initialise, load
 from interneuron.seeds import torch_generator
 from interneuron.shaped_training import LayerPenalty, train_shaped
 from interneuron.structured_classifiers import accuracy, build, restored, train_classifiers
+from interneuron.structured_training import DivergedError
 from interneuron.training import train
 
 RNG = np.random.default_rng(0)
@@ -147,6 +148,23 @@ def test_what_does_not_fit_is_refused(changes, sentence):
         run(**changes)
 
 
+def test_the_good_weights_are_those_of_a_report(monkeypatch):
+    reached, _ = run(seeds=(1,), epochs=1)
+    measure, calls = structured_classifiers._Run.measure, []
+
+    def broken(*arguments):
+        calls.append(1)
+        loss, metrics = measure(*arguments)
+        return (loss * torch.nan if len(calls) == 11 else loss), metrics
+
+    monkeypatch.setattr(structured_classifiers._Run, "measure", broken)
+    with pytest.raises(DivergedError, match=r"in iteration 5 \(seed 1\).*the weights after 3 iterations") as caught:
+        run(epochs=2)
+    assert caught.value.trained.iterations == [3]
+    for name, value in reached.items():
+        torch.testing.assert_close(caught.value.trained.weights[name], value, rtol=0, atol=0)
+
+
 def test_weights_that_do_not_fit_are_refused():
     weights, _ = run(epochs=1)
     with pytest.raises(InputError, match=r"embedding.weight is \[6, 48\] a seed, it takes \[7, 48\]"):
@@ -163,10 +181,10 @@ VAE = {"pixels": 64, "classes": 3, "latents": 2, "hidden": [6, 4]}
 MLP = {"inputs": 64, "classes": 3, "hidden": [6, 4]}
 
 
-def shaped(architecture, arguments, **regularization):
+def shaped(architecture, arguments, iterations=12, **regularization):
     return train_shaped(
-        architecture, arguments, X, Y, X, Y, [0, 1], iterations=12, learning_rate=1e-2, batch=16, report_every=6,
-        regularization=regularization,
+        architecture, arguments, X, Y, X, Y, [0, 1], iterations=iterations, learning_rate=1e-2, batch=16,
+        report_every=6, regularization=regularization,
     )  # fmt: skip
 
 
@@ -192,6 +210,23 @@ def test_the_penalty_falls_on_any_layer_of_any_network(architecture, arguments, 
     }
     without, with_it = (values(rows[weight], "penalty")[-2:] for weight in (0.0, 100.0))
     assert np.mean(with_it) < 0.8 * np.mean(without)
+
+
+def test_a_shaped_network_that_diverges_keeps_the_weights_of_a_report(monkeypatch):
+    reached, _ = shaped("mlp", MLP, layer="relu1", kind="l1", weight=0.1)
+    measure, calls = shaped_training._perceptron, []
+
+    def broken(*arguments):
+        calls.append(1)
+        loss, metrics = measure(*arguments)
+        return (loss * torch.tensor([torch.nan, 1.0]) if len(calls) == 15 else loss), metrics
+
+    monkeypatch.setattr(shaped_training, "_MEASURES", {"mlp": broken})
+    with pytest.raises(DivergedError, match=r"in iteration 15 \(seed 0\).*the weights after 12 iterations") as caught:
+        shaped("mlp", MLP, 20, layer="relu1", kind="l1", weight=0.1)
+    assert caught.value.trained.iterations == [12, 12]
+    for name, value in reached.items():
+        torch.testing.assert_close(caught.value.trained.weights[name], value, rtol=0, atol=0)
 
 
 def test_shaped_networks_come_back_from_their_weights():
