@@ -43,7 +43,7 @@ def main():
 
     for name, graph in {"grid 16 x 32": lattices.grid(16, 32), "5 random neighbours": neighbours(5)}.items():
         laplacian = lattices.laplacian(graph)
-        ours, scaled = operator(laplacian), operator(alpha * laplacian)
+        ours = operator(laplacian)
         dense, compressed = torch.from_numpy(laplacian.toarray()).float(), ours.matrix
         edges = sparse.coo_array(sparse.triu(graph))
         i, j = (torch.from_numpy(index.astype(np.int64)) for index in edges.coords)
@@ -51,8 +51,7 @@ def main():
         sides = {
             "none": None,
             "penalty()": lambda z, o=ours: penalty(z, o),
-            "penalty(), alpha in L": lambda z, o=scaled: penalty(z, o),
-            "penalty(), rayleigh": lambda z, o=scaled: penalty(z, o, "rayleigh"),
+            "penalty(), rayleigh": lambda z, o=ours: penalty(z, o, "rayleigh"),
             "dense": lambda z, m=dense: ((z @ m) * z).sum() / batch,
             "torch.sparse CSR": lambda z, m=compressed: ((m @ z.t()) * z.t()).sum() / batch,
             "edge list": lambda z, i=i, j=j, w=weights: (w * (z[:, i] - z[:, j]) ** 2).sum() / batch,
@@ -68,7 +67,7 @@ def main():
             torch.testing.assert_close(one.grad, found["penalty()"][1], rtol=1e-4, atol=1e-5)
         print(f"{name}, {edges.nnz:,} edges: values and gradients agree")
 
-        def stepper(formula, weight):
+        def stepper(formula):
             layers = [nn.Linear(784, n), nn.ReLU(), nn.Linear(n, n), nn.ReLU()]
             body, head = nn.Sequential(*layers), nn.Linear(n, 10)
             steps = torch.optim.Adam([*body.parameters(), *head.parameters()], fused=True)
@@ -78,14 +77,13 @@ def main():
                 z = body(x)
                 loss = nn.functional.cross_entropy(head(z), y)
                 if formula is not None:
-                    loss = loss + (formula(z) if weight == 1 else weight * formula(z))
+                    loss = loss + alpha * formula(z)
                 loss.backward()
                 steps.step()
 
             return step
 
-        inside = ("penalty(), alpha in L", "penalty(), rayleigh")
-        runs = {side: stepper(formula, 1 if side in inside else alpha) for side, formula in sides.items()}
+        runs = {side: stepper(formula) for side, formula in sides.items()}
         seconds = {side: [] for side in sides}
         for turn in range(options.rounds + 3):
             for side in [*sides][turn % len(sides) :] + [*sides][: turn % len(sides)]:

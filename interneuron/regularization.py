@@ -98,9 +98,8 @@ def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic") -> Tensor:
     in z' L z but has in z' z, so a network can lower the Rayleigh form, as released, by a common offset alone.
 
     The gradient, 2 L z / batch for the symmetric part of L (`rayleigh`: 2 (L z - r z) / (z' z + 1e-12) / batch with the
-    quotient r), is kept from the forward pass, so that forward and backward together take one product. An operator of
-    alpha L in place of alpha times the penalty of L saves the backward pass a multiplication. There is no second
-    derivative. Source: Tong et al., equation 3.1 with the square that it lacks; code, `ising.py`.
+    quotient r), is kept from the forward pass, so that forward and backward together take one product. There is no
+    second derivative. Source: Tong et al., equation 3.1 with the square that it lacks; code, `ising.py`.
 
     Raises InputError for another form, shape, number type or device, and an empty batch.
     """
@@ -202,7 +201,7 @@ class _Penalty(torch.autograd.Function):
             quotients = torch.linalg.vecdot(gradient, rows) / norms
             values = quotients.mean(-1)
             gradient.addcmul_(quotients.unsqueeze(-1), rows, value=-1).div_(norms.unsqueeze(-1))
-        gradient.mul_(2 / rows.shape[1])
+        context.scale = 2 / rows.shape[1]
         context.save_for_backward(gradient.view(channels_last.shape).movedim(-1, 2).view(z.shape))
         return values if context.stacked else values[0]
 
@@ -210,9 +209,8 @@ class _Penalty(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(context: Any, weights: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = context.saved_tensors
-        if (weights == 1).all():
-            return gradient, None, None
-        return gradient * (weights.view(-1, *[1] * (gradient.ndim - 1)) if context.stacked else weights), None, None
+        factors = context.scale * weights
+        return gradient * (factors.view(-1, *[1] * (gradient.ndim - 1)) if context.stacked else factors), None, None
 
 
 def _compressed(matrix: Any, dtype: torch.dtype) -> Tensor:
