@@ -178,6 +178,36 @@ def along(
     return [*rows, _row("order_correlation", found)], place, preferred
 
 
+def mixture(
+    z: npt.ArrayLike, y: npt.ArrayLike, of: int, between: Sequence[int], permutations: int, stream: np.random.Generator
+) -> list[Row]:
+    """Rows on whether the mean activity m of class `of` lies between those of two other classes, a and b:
+
+        m - a = share (b - a) + rest,    mixed = 1 - |rest|^2 / |m - a|^2
+
+    by least squares over the nodes: `mixed` is 1 where m is on the line through a and b, and `mixed_share` says where:
+    between them from 0 to 1. The null of `mixed` has the nodes of m - a in random order. NaN where a class has no
+    sample, or two classes have one mean. z [samples, nodes], y int [samples].
+    """
+    values, classes = np.asarray(z, np.float64), np.asarray(y)
+    parts = [values[classes == label] for label in (of, *between)]
+    nothing = [{"metric": name, "value": np.nan} for name in ("mixed", "mixed_share")]
+    if not all(len(part) for part in parts):
+        return nothing
+    m, a, b = (part.mean(0) for part in parts)
+    line, offset = b - a, m - a
+    lengths = (line**2).sum(), (offset**2).sum()
+    if not all(lengths):
+        return nothing
+
+    def statistic(offsets: Float64) -> Float64:
+        found: Float64 = (offsets @ line) ** 2 / (lengths[0] * lengths[1])
+        return found
+
+    test = structure.permutation_test(statistic, offset, permutations, stream, larger=True)
+    return [_row("mixed", test), {"metric": "mixed_share", "value": float(offset @ line / lengths[0])}]
+
+
 def alignment(slopes: npt.ArrayLike, permutations: int, stream: np.random.Generator) -> list[Row]:
     """Rows on what the dimensions of capsules do: `aligned`, how much they do the same in every class.
 

@@ -178,6 +178,8 @@ def main(job):
                 above = (settings["components"] or {"above": 0.1})["above"]
                 made, kept["place"], kept["time"] = gsr_metrics.along(cells, times.times, neurons, above, stream)
                 own += made
+            if of := settings["mixture"]:
+                own += gsr_metrics.mixture(values.numpy(), y, of["of"], of["between"], of["permutations"], stream)
             if of := settings["alignment"]:
                 kept["slopes"] = slopes_of(about, run, weights, which, samples, of)
                 own += gsr_metrics.alignment(kept["slopes"], of["permutations"], stream)

@@ -242,3 +242,28 @@ def test_regions_are_counted_by_their_patterns():
     assert found["region_entropy"]["value"] == pytest.approx(-(shares * np.log2(shares)).sum())
     assert regions.activation_patterns(network, x).shape[0] == 200
     assert all(a <= b for a, b in pairwise(sorted(counts)))
+
+
+def test_a_mixture_of_two_classes_is_found():
+    """By hand: the third class lies a quarter of the way, and a part of its offset across."""
+    a, b = np.zeros(6), np.array([2.0, 0, 0, 0, 0, 0])
+    across = np.array([0, 0.5, 0, 0, 0, 0])
+    y = np.repeat([0, 1, 2], 4)
+    z = np.stack([a, a + 0.25 * (b - a) + across, b])[y] + np.tile([[1.0], [-1.0]], (6, 6))
+    rows = {row["metric"]: row for row in gsr_metrics.mixture(z, y, 1, (0, 2), 99, np.random.default_rng(0))}
+    assert rows["mixed"]["value"] == pytest.approx(0.25 / (0.25 + 0.25))
+    assert rows["mixed_share"]["value"] == pytest.approx(0.25)
+    assert 0.01 <= rows["mixed"]["p"] <= 1
+    missing = gsr_metrics.mixture(z[y != 2], y[y != 2], 1, (0, 2), 9, np.random.default_rng(0))
+    assert all(np.isnan(row["value"]) for row in missing)
+
+
+def test_a_mixture_is_the_projection_of_least_squares():
+    rng = np.random.default_rng(1)
+    z, y = rng.normal(size=(60, 5)), np.arange(60) % 3
+    m = [z[y == c].mean(0) for c in range(3)]
+    line = (m[0] - m[1])[:, None]
+    share, residual, _, _ = np.linalg.lstsq(line, m[2] - m[1], rcond=None)
+    rows = {row["metric"]: row["value"] for row in gsr_metrics.mixture(z, y, 2, (1, 0), 9, rng)}
+    assert rows["mixed_share"] == pytest.approx(share[0])
+    assert rows["mixed"] == pytest.approx(1 - residual[0] / ((m[2] - m[1]) ** 2).sum())

@@ -345,6 +345,16 @@ class Pseudotime(Entry):
     cells: Count = Field(default=5000, description="Cells, drawn at random; the first stays.")
 
 
+class Mixture(Entry):
+    """Classes of cells: does the mean activity of one lie between those of two others?"""
+
+    of: Index = Field(description="The class in question.", examples=[1])
+    between: Annotated[list[Index], Field(min_length=2, max_length=2), AfterValidator(once)] = Field(
+        description="The two others.", examples=[[0, 2]]
+    )
+    permutations: Annotated[int, Field(ge=2)] = Field(default=999, description="Random orders of the nodes.")
+
+
 class Alignment(Entry):
     """Capsules: does one dimension code the same for all classes?"""
 
@@ -373,6 +383,7 @@ class Structure(Entry):
     supernodes: Supernodes | None = Field(default=None, description="Of clusters within clusters.")
     ring: Ring | None = Field(default=None, description="Of a ring and an object that turns.")
     pseudotime: Pseudotime | None = Field(default=None, description="Of a learned graph and cells that develop.")
+    mixture: Mixture | None = Field(default=None, description="Of one class among two others.")
     alignment: Alignment | None = Field(default=None, description="Of capsules.")
     chain: Chain | None = Field(default=None, description="Of clusters, lesions and regions of the same network.")
 
@@ -406,6 +417,10 @@ def check_structure(structure: Structure, evaluate: Any, model: Any, dataset: An
         raise RefusedError("structure.patches", MISSING, "a section, since chain looks at its patches")
     if structure.ring is not None and not isinstance(dataset.prepare, TurntableReader):
         raise RefusedError("structure.ring", "given", "a model of a dataset with views, of the reader coil20")
+    if structure.mixture is not None:
+        named = [structure.mixture.of, *structure.mixture.between]
+        if max(named) >= dataset.prepare.classes:
+            raise RefusedError("structure.mixture", named, f"classes below {dataset.prepare.classes}")
     variants = [variant.name for variant in model.variants]
     reference = None if evaluate is None else evaluate.reference
     if reference is not None and reference not in variants:
