@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from interneuron import plots
 from interneuron.errors import InputError
@@ -197,7 +198,8 @@ def ring(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], metrics: p
         here = table[
             (table["part"] == part) & (table["variant"] == run["variant"]) & (table["weight"] == run["weight"])
         ]
-        axes.set_title(f"{run['variant']} {run['weight']:g}: {here['ring_correlation'].iloc[0]:.2f}", loc="left")
+        name = f"{run['variant']} {run['weight']:g}".removesuffix(" 0")
+        axes.set_title(f"{name}: {here['ring_correlation'].iloc[0]:.2f}", loc="left")
         axes.set_xlabel("node of the ring")
     grid[0].set_ylabel("angle of the object, degrees")
     title = f"Activity around the ring as object {part} turns, and its correlation, seed {about['seed']}"
@@ -222,6 +224,10 @@ def reconstruction(metrics: pd.DataFrame) -> Figure:
         axes.fill_between(weights, errors.min(), errors.max(), color=colour, alpha=0.2, linewidth=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(_plain))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(FuncFormatter(_plain))
     axes.set(xlabel="weight of the penalty", ylabel="mean squared error of the test split")
     axes.legend()
     axes.set_title(f"Reconstruction under penalties on the embedding, {table['seed'].nunique()} seeds", loc="left")
@@ -263,6 +269,10 @@ def _heat(
     grid[0].set_ylabel(labels[1])
     figure.suptitle(f"{title}, seed {about['seed']}", x=0.01, ha="left")
     return figure
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:g}"
 
 
 def _with(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], what: str) -> list[tuple[int, np.ndarray]]:

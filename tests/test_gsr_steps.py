@@ -123,6 +123,16 @@ def test_pictures_of_a_fixed_graph(nested, figure):
     drawn(nested, figure).draw_without_rendering()
 
 
+def test_logarithmic_axes_are_written_in_plain_numbers(nested):
+    figure = drawn(nested, "reconstruction.png")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    ticks = [*axes.xaxis.get_ticklabels(which="both"), *axes.yaxis.get_ticklabels(which="both")]
+    labels = [tick.get_text() for tick in ticks if tick.get_text()]
+    assert [float(label) for label in labels]
+    assert {"0.01", "0.1", "1"} <= set(labels)
+
+
 def test_the_maps_are_headed_by_their_classes(nested):
     titles = [axes.get_title() for axes in drawn(nested, "class-maps.png").axes[:8]]
     assert titles == ["0", "1", "2", "3", "4", "5", "patches", ""]
