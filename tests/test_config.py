@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from synthetic import script
 
@@ -581,6 +581,7 @@ JUNK = st.recursive(
 
 
 @settings(deadline=None, max_examples=60)
+@example("ace", {"\n": None})
 @given(st.sampled_from(sorted(config.Study.model_fields)), JUNK)
 def test_junk_in_a_study_is_accepted_or_one_sentence(key: str, junk: Any) -> None:
     merged = {**ENTRIES[STUDY], key: junk}

@@ -345,6 +345,7 @@ def test_why_says_what_has_changed(folder: Folder) -> None:
         "  follows cluster thesis-test 000-001, 002-003, 004-005\n",
     ):
         assert lines in output
+    assert max(map(len, output.splitlines())) < 400
     assert not [line for line in output.splitlines() if "000-001" in line and "activations" in line]
     assert "titel is no known key" in folder.run("interneuron", "why", "--config", "titel=x", status=1)
 

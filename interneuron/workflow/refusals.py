@@ -88,24 +88,29 @@ def sentence(kind: Any, errors: list[Any], data: Any, layers: Layers) -> InputEr
     top = places[first][0]
     first = max(range(first, len(errors)), key=lambda i: len(places[i][0]) if places[i][0][: len(top)] == top else -1)
     error, (path, kinds) = errors[first], places[first]
-    key, got = ".".join(path), error["input"]
+    key, got = _written(path), error["input"]
     refused = error.get("ctx", {}).get("error")
     if isinstance(refused, RefusedError):
         path = path + refused.key.split(".")
-        key, got, takes = ".".join(path), refused.got, refused.takes
+        key, got, takes = _written(path), refused.got, refused.takes
     else:
         same = [other for other, place in zip(errors, places, strict=True) if place[0] == path]
         takes = listed(dict.fromkeys(map(_takes, same)), " or ")
     file = file_of(layers, path)
     if error["type"] == "extra_forbidden":
         known = sorted({name for model in kinds for name in model.model_fields})
-        parent = ".".join(path[:-1]) or "the file"
+        parent = _written(path[:-1]) or "the file"
         return InputError(f"{file}: {key} is no known key{near(path[-1], known)}; {parent} takes {listed(known)}")
     if error["type"] == "missing":
         got = MISSING
     elif error["type"] in ("literal_error", "union_tag_invalid") and isinstance(got, str):
         takes += near(got, re.findall(r"'([^']*)'", takes))
     return refusal(file, key, got, takes)
+
+
+def _written(path: list[str]) -> str:
+    """A dotted key on one line, whatever its parts are made of."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in ".".join(path))
 
 
 def _place(kind: Any, error: Any, data: Any) -> tuple[list[str], list[Any]]:

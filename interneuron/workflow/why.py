@@ -11,6 +11,7 @@ from interneuron.workflow.provenance import Folder, Provenance, Record, read, se
 
 PROFILE = "profiles/default/profile.yaml"
 MOST = 5  # changes of one kind that are told one by one
+LONGEST = 120  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -119,17 +120,22 @@ def _reasons(job: Any, known: "_Known") -> Iterable[str]:
     yield from _some("follows {}", _together(sorted({known.made_by[path] for path in inputs if path in known.made_by})))
 
 
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
 def _changed_settings(old: Mapping[str, Any], new: Mapping[str, Any], known: "_Known") -> Iterable[str]:
     old, new = _flat(old), _flat(new)
     code = old.pop("code", None), new.pop("code", None)
     changes = []
     for key in dict.fromkeys([*new, *old]):
         if key not in old:
-            changes.append(f"{key} is new: {new[key]!r}")
+            changes.append(f"{key} is new: {_short(new[key])}")
         elif key not in new:
-            changes.append(f"{key} is gone: it was {old[key]!r}")
+            changes.append(f"{key} is gone: it was {_short(old[key])}")
         elif old[key] != new[key]:
-            changes.append(f"{key} went from {old[key]!r} to {new[key]!r}")
+            changes.append(f"{key} went from {_short(old[key])} to {_short(new[key])}")
     yield from _some("{}", changes)
     if code[0] == code[1]:
         return

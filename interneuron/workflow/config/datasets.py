@@ -1,6 +1,6 @@
 """Entries of datasets: where the bytes come from, and how they are read."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,7 +22,17 @@ class IdxFiles(Entry):
     labels: RelativePath = Field(description="File of the labels.", examples=["train-labels-idx1-ubyte.gz"])
 
 
-class IdxReader(Entry):
+class _Reader(Entry):
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features: images and graphs have none, and mails tell their words themselves."""
+        return []
+
+
+class IdxReader(_Reader):
     """Images and labels in the idx format of MNIST, with a split of their own."""
 
     reader: Literal["idx"] = Field(description="The format: `idx`.")
@@ -35,12 +45,8 @@ class IdxReader(Entry):
         splits = {"train": self.train, "test": self.test}
         return {f"{name}.{key}": getattr(split, key) for name, split in splits.items() for key in ("images", "labels")}
 
-    def feature_names(self) -> list[str]:
-        """Names of the features: images have none."""
-        return []
 
-
-class DigitsReader(Entry):
+class DigitsReader(_Reader):
     """scikit-learn's handwritten digits: one row an image, the class last."""
 
     reader: Literal["digits"] = Field(description="The format: `digits`.")
@@ -53,12 +59,8 @@ class DigitsReader(Entry):
         """The files that it reads, by key."""
         return {"file": self.file}
 
-    def feature_names(self) -> list[str]:
-        """Names of the features: images have none."""
-        return []
 
-
-class UspsReader(Entry):
+class UspsReader(_Reader):
     """USPS zip-code digits, 16 x 16 grey values of -1 to 1, with a split of their own."""
 
     reader: Literal["usps"] = Field(description="The format: `usps`.")
@@ -70,12 +72,8 @@ class UspsReader(Entry):
         """The files that it reads, by key."""
         return {"train": self.train, "test": self.test}
 
-    def feature_names(self) -> list[str]:
-        """Names of the features: images have none."""
-        return []
 
-
-class EnronReader(Entry):
+class EnronReader(_Reader):
     """Mails of an Enron-Spam archive: how often each has each of the commonest words; ham 0, spam 1."""
 
     reader: Literal["enron"] = Field(description="The format: `enron`.")
@@ -89,18 +87,28 @@ class EnronReader(Entry):
         """The files that it reads, by key."""
         return {"file": self.file}
 
-    def feature_names(self) -> list[str]:
-        """Names of the features: the words, which only the mails tell."""
-        return []
 
-
-class PhotosReader(Entry):
-    """Photos in a tar archive: the class is the folder that a photo lies in, classes numbered by alphabet."""
-
-    reader: Literal["photos"] = Field(description="The format: `photos`.")
+class _PhotoReader(_Reader):
+    reader: str
     file: RelativePath = Field(description="The archive.", examples=["photos.tar"])
     side: Count = Field(default=256, description="Pixels that a photo's shorter side is brought to.")
     crop: Count = Field(default=224, description="Side of the middle square that is kept, in pixels.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        if self.crop > self.side:
+            raise RefusedError("crop", self.crop, f"no more than side, which is {self.side}")
+        return self
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
+
+
+class PhotosReader(_PhotoReader):
+    """Photos in a tar archive: the class is the folder that a photo lies in, classes numbered by alphabet."""
+
+    reader: Literal["photos"] = Field(description="The format: `photos`.")
     test: Text | None = Field(
         default=None,
         description="Name of a folder: photos below it are the test split; there is none, if left out.",
@@ -108,52 +116,25 @@ class PhotosReader(Entry):
     )
     classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[2])
 
-    @model_validator(mode="after")
-    def _sizes(self) -> "PhotosReader":
-        if self.crop > self.side:
-            raise RefusedError("crop", self.crop, f"no more than side, which is {self.side}")
-        return self
 
-    def names(self) -> dict[str, str]:
-        """The files that it reads, by key."""
-        return {"file": self.file}
-
-    def feature_names(self) -> list[str]:
-        """Names of the features: images have none."""
-        return []
-
-
-class ImagenetReader(Entry):
+class ImagenetReader(_PhotoReader):
     """Photos in a tar archive, each named `<id>_...` by its class, as ImageNet's are; all are to test on."""
 
     reader: Literal["imagenet"] = Field(description="The format: `imagenet`.")
-    file: RelativePath = Field(description="The archive.", examples=["photos.tar"])
-    side: Count = Field(default=256, description="Pixels that a photo's shorter side is brought to.")
-    crop: Count = Field(default=224, description="Side of the middle square that is kept, in pixels.")
     ids: Annotated[dict[Text, Index], Field(min_length=1)] = Field(
         description="Classes by the ids that names begin with.", examples=[{"n02123045": 281}]
     )
     classes: Annotated[int, Field(ge=2)] = Field(default=1000, description="Number of classes.")
 
     @model_validator(mode="after")
-    def _sizes(self) -> "ImagenetReader":
+    def _ids(self) -> Self:
         for key, number in self.ids.items():
             if number >= self.classes:
                 raise RefusedError(f"ids.{key}", number, f"a class of 0 to {self.classes - 1}")
-        if self.crop > self.side:
-            raise RefusedError("crop", self.crop, f"no more than side, which is {self.side}")
         return self
 
-    def names(self) -> dict[str, str]:
-        """The files that it reads, by key."""
-        return {"file": self.file}
 
-    def feature_names(self) -> list[str]:
-        """Names of the features: images have none."""
-        return []
-
-
-class BooleanReader(Entry):
+class BooleanReader(_Reader):
     """Generated: independent features of 0 or 1 with probability 1/2, and a Boolean function of them."""
 
     reader: Literal["boolean"] = Field(description="No format, but a generator: `boolean`.")
@@ -175,16 +156,12 @@ class BooleanReader(Entry):
                 raise RefusedError(f"terms.{index}", term, f"values 0 or 1 of v1 to {names[-1]}")
         return self
 
-    def names(self) -> dict[str, str]:
-        """The files that it reads, by key: none."""
-        return {}
-
     def feature_names(self) -> list[str]:
         """Names of the features."""
         return [f"v{number + 1}" for number in range(self.features)]
 
 
-class TitanicReader(Entry):
+class TitanicReader(_Reader):
     """Kaggle's Titanic passengers, cleaned as in the code of Picchiotti and Gori: seven features, two classes."""
 
     reader: Literal["titanic"] = Field(description="The format: `titanic`.")
@@ -204,7 +181,7 @@ class TitanicReader(Entry):
         return list(TITANIC)
 
 
-class PlanetoidReader(Entry):
+class PlanetoidReader(_Reader):
     """A citation graph in the Planetoid format, with a split of its own."""
 
     reader: Literal["planetoid"] = Field(description="The format: `planetoid`.")
@@ -216,12 +193,8 @@ class PlanetoidReader(Entry):
         parts = ("allx", "ally", "graph", "test.index", "tx", "ty", "x", "y")
         return {f"name, {part}": f"ind.{self.name}.{part}" for part in parts}
 
-    def feature_names(self) -> list[str]:
-        """Names of the features: words, which the files do not name."""
-        return []
 
-
-class KarateReader(Entry):
+class KarateReader(_Reader):
     """Zachary's karate club, which comes with networkx, without features."""
 
     reader: Literal["karate"] = Field(description="No format: `karate`.")
@@ -231,14 +204,6 @@ class KarateReader(Entry):
     )
     split_seed: Index = Field(default=0, description="Seed of the split.")
     classes: Literal[2] = Field(default=2, description="Number of classes.")
-
-    def names(self) -> dict[str, str]:
-        """The files that it reads, by key: none."""
-        return {}
-
-    def feature_names(self) -> list[str]:
-        """Names of the features: none."""
-        return []
 
 
 class Dataset(Files):
