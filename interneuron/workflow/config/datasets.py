@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from interneuron.workflow.config.fields import Assignment, Count, Entry, Index, Name, RelativePath, Text
 from interneuron.workflow.config.files import Files
+from interneuron.workflow.config.readers import Reader
 from interneuron.workflow.config.structured_data import (
     CytometryReader,
     ModulesReader,
@@ -22,17 +23,7 @@ class IdxFiles(Entry):
     labels: RelativePath = Field(description="File of the labels.", examples=["train-labels-idx1-ubyte.gz"])
 
 
-class _Reader(Entry):
-    def names(self) -> dict[str, str]:
-        """The files that it reads, by key."""
-        return {}
-
-    def feature_names(self) -> list[str]:
-        """Names of the features: images and graphs have none, and mails tell their words themselves."""
-        return []
-
-
-class IdxReader(_Reader):
+class IdxReader(Reader):
     """Images and labels in the idx format of MNIST, with a split of their own."""
 
     reader: Literal["idx"] = Field(description="The format: `idx`.")
@@ -46,7 +37,7 @@ class IdxReader(_Reader):
         return {f"{name}.{key}": getattr(split, key) for name, split in splits.items() for key in ("images", "labels")}
 
 
-class DigitsReader(_Reader):
+class DigitsReader(Reader):
     """scikit-learn's handwritten digits: one row an image, the class last."""
 
     reader: Literal["digits"] = Field(description="The format: `digits`.")
@@ -60,7 +51,7 @@ class DigitsReader(_Reader):
         return {"file": self.file}
 
 
-class UspsReader(_Reader):
+class UspsReader(Reader):
     """USPS zip-code digits, 16 x 16 grey values of -1 to 1, with a split of their own."""
 
     reader: Literal["usps"] = Field(description="The format: `usps`.")
@@ -73,7 +64,7 @@ class UspsReader(_Reader):
         return {"train": self.train, "test": self.test}
 
 
-class EnronReader(_Reader):
+class EnronReader(Reader):
     """Mails of an Enron-Spam archive: how often each has each of the commonest words; ham 0, spam 1."""
 
     reader: Literal["enron"] = Field(description="The format: `enron`.")
@@ -88,7 +79,7 @@ class EnronReader(_Reader):
         return {"file": self.file}
 
 
-class _PhotoReader(_Reader):
+class _PhotoReader(Reader):
     reader: str
     file: RelativePath = Field(description="The archive.", examples=["photos.tar"])
     side: Count = Field(default=256, description="Pixels that a photo's shorter side is brought to.")
@@ -134,7 +125,7 @@ class ImagenetReader(_PhotoReader):
         return self
 
 
-class BooleanReader(_Reader):
+class BooleanReader(Reader):
     """Generated: independent features of 0 or 1 with probability 1/2, and a Boolean function of them."""
 
     reader: Literal["boolean"] = Field(description="No format, but a generator: `boolean`.")
@@ -161,7 +152,7 @@ class BooleanReader(_Reader):
         return [f"v{number + 1}" for number in range(self.features)]
 
 
-class TitanicReader(_Reader):
+class TitanicReader(Reader):
     """Kaggle's Titanic passengers, cleaned as in the code of Picchiotti and Gori: seven features, two classes."""
 
     reader: Literal["titanic"] = Field(description="The format: `titanic`.")
@@ -181,7 +172,7 @@ class TitanicReader(_Reader):
         return list(TITANIC)
 
 
-class PlanetoidReader(_Reader):
+class PlanetoidReader(Reader):
     """A citation graph in the Planetoid format, with a split of its own."""
 
     reader: Literal["planetoid"] = Field(description="The format: `planetoid`.")
@@ -194,7 +185,7 @@ class PlanetoidReader(_Reader):
         return {f"name, {part}": f"ind.{self.name}.{part}" for part in parts}
 
 
-class KarateReader(_Reader):
+class KarateReader(Reader):
     """Zachary's karate club, which comes with networkx, without features."""
 
     reader: Literal["karate"] = Field(description="No format: `karate`.")

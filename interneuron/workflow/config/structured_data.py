@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from interneuron.workflow.config.fields import Count, Entry, Finite, Index, Positive, RelativePath, Text
+from interneuron.workflow.config.fields import Count, Finite, Index, Positive, RelativePath, Text
+from interneuron.workflow.config.readers import Reader
 
 _TestShare = Annotated[float, Field(gt=0, lt=1)]
 
 
-class ModulesReader(Entry):
+class ModulesReader(Reader):
     """Generated: all codes of binary modules, each module shown by features of its own, with noise."""
 
     reader: Literal["modules"] = Field(description="No format, but a generator: `modules`.")
@@ -29,16 +30,12 @@ class ModulesReader(Entry):
         """Number of codes."""
         return int(2**self.modules)
 
-    def names(self) -> dict[str, str]:
-        """The files that it reads, by key: none."""
-        return {}
-
     def feature_names(self) -> list[str]:
         """Names of the features: module and number."""
         return [f"m{module + 1}.{number + 1}" for module in range(self.modules) for number in range(self.repeats)]
 
 
-class NestedReader(Entry):
+class NestedReader(Reader):
     """Generated: clusters of two sub-clusters each."""
 
     reader: Literal["nested"] = Field(description="No format, but a generator: `nested`.")
@@ -59,16 +56,12 @@ class NestedReader(Entry):
         """Number of sub-clusters."""
         return 2 * self.groups
 
-    def names(self) -> dict[str, str]:
-        """The files that it reads, by key: none."""
-        return {}
-
     def feature_names(self) -> list[str]:
         """Names of the features: cluster and number."""
         return [f"g{group + 1}.{number + 1}" for group in range(self.groups) for number in range(self.features)]
 
 
-class CytometryReader(Entry):
+class CytometryReader(Reader):
     """Cells of flow or mass cytometry (FCS), as they are; markers above their gates make the classes."""
 
     reader: Literal["fcs"] = Field(description="The format: `fcs`.")
@@ -92,12 +85,8 @@ class CytometryReader(Entry):
         """The files that it reads, by key."""
         return {"file": self.file}
 
-    def feature_names(self) -> list[str]:
-        """Names of the features: those in the file, which the config does not know."""
-        return []
 
-
-class TurntableReader(Entry):
+class TurntableReader(Reader):
     """COIL-20: objects on a turntable, 72 views of each, 5 degrees apart."""
 
     reader: Literal["coil20"] = Field(description="The format: `coil20`.")
@@ -109,7 +98,3 @@ class TurntableReader(Entry):
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
         return {"file": self.file}
-
-    def feature_names(self) -> list[str]:
-        """Names of the features: images have none."""
-        return []
