@@ -24,6 +24,9 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Row = dict[str, Any]
 
+_PAIRS = 100
+_STEPS = 200
+
 
 def neuron_clusters(z: npt.ArrayLike, stream: np.random.Generator) -> list[Row]:
     """Rows on the clusters of neurons by affinity propagation of Spearman's similarities, preference their median.
@@ -115,14 +118,27 @@ def patch_lesions(
     ]
 
 
-def region_counts(network: nn.Module, x: Tensor) -> list[Row]:
-    """Rows on the linear regions that the samples x lie in: `regions`, their number, and `region_entropy`, that of the
-    samples' partition in bits."""
+def region_counts(network: nn.Module, x: Tensor, stream: np.random.Generator) -> list[Row]:
+    """Rows on the linear regions of a ReLU network around the samples x [n, ...], n of 2 or more.
+
+    `regions`: how many the samples lie in, and `region_entropy`, that of their partition in bits; both are at their
+    most where each sample has a region of its own. `line_regions` has no such ceiling: the number of regions that the
+    straight line from one sample to another passes through, one more than the changes of the pattern over 200 steps,
+    mean over 100 pairs at random. Source: Raghu et al., "On the expressive power of deep neural networks", 2017
+    (transitions along a trajectory).
+    """
     found = unique_patterns(activation_patterns(network, x))
     shares = np.bincount(found.labels) / len(found.labels)
+    first = stream.integers(len(x), size=_PAIRS)
+    second = (first + stream.integers(1, len(x), size=_PAIRS)) % len(x)
+    along = torch.linspace(0, 1, _STEPS + 1).view(1, -1, *[1] * (x.ndim - 1))
+    lines = torch.lerp(x[first].unsqueeze(1), x[second].unsqueeze(1), along)
+    patterns = activation_patterns(network, lines.flatten(0, 1)).reshape(_PAIRS, _STEPS + 1, -1)
+    changes = (patterns[:, 1:] != patterns[:, :-1]).any(-1).sum(1)
     return [
         {"metric": "regions", "value": float(found.count)},
         {"metric": "region_entropy", "value": float(-(shares * np.log2(shares)).sum())},
+        {"metric": "line_regions", "value": float(1 + changes.mean())},
     ]
 
 

@@ -24,7 +24,7 @@ SHOWN = {
     "clusters": "clusters of neurons",
     "stability": "agreement of the clusters of two halves",
     "sharpness": "lost by a patch's class, less by the others",
-    "regions": "linear regions of the samples",
+    "line_regions": "linear regions from one sample to another",
     "test_accuracy": "test images classified right",
     "test_reconstruction": "mean squared error of the test split",
     "moran_z": "Moran's I of class maps, sd above random orders",
@@ -56,7 +56,8 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
     shape = tuple(sizes.get(key, sizes.get(other, 1)) for key, other in (("height", "count"), ("width", "length")))
     shown = _with(tensors, about, "maps")
     classes = max(len(maps) for _, maps in shown)
-    figure = _Figure(figsize=(WIDTH, 0.75 + 0.85 * len(shown)), dpi=DPI)
+    tall = 0.75 + (0.15 + 0.7 * min(1, shape[0] / shape[1])) * len(shown)
+    figure = _Figure(figsize=(WIDTH, tall), dpi=DPI)
     grid = figure.subplots(len(shown), classes + 1, squeeze=False)
     colours = [plots.mpl.colormaps["tab10" if classes <= 10 else "tab20"](c % 20) for c in range(classes)]
     for row, (number, maps) in zip(grid, shown, strict=True):
@@ -82,7 +83,7 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
     for title, axes in zip([*map(str, range(classes)), "patches"], grid[0], strict=True):
         axes.set_title(title)
     figure.suptitle(f"Mean activity of the layer by class, on its graph, seed {about['seed']}", x=0.01, ha="left")
-    figure.subplots_adjust(left=0.13, right=0.99, top=1 - 0.55 / (0.75 + 0.85 * len(shown)), bottom=0.03, wspace=0.12)
+    figure.subplots_adjust(left=0.13, right=0.99, top=1 - 0.55 / tall, bottom=0.03, wspace=0.12)
     return figure
 
 

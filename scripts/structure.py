@@ -128,7 +128,7 @@ def chained(about, run, tensors, which, samples, settings, layer, stream):
     return [
         *chain.neuron_clusters(values[some].numpy(), stream),
         *chain.patch_lesions(network, about["layer"], x, samples.y[some], *lesions),
-        *chain.region_counts(network, x),
+        *chain.region_counts(network, x, stream),
     ]
 
 

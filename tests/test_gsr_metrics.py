@@ -225,6 +225,21 @@ def test_lesions_of_selective_patches_are_sharp():
     assert np.isnan(none["sharpness"]["value"])
 
 
+def test_regions_on_a_line_are_one_more_than_its_borders():
+    """Units that switch at 1, 2, ..., 9, and samples on a line: as many borders as thresholds between two samples."""
+    network = MLP(1, 3, [9])
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.linear1.weight.fill_(1.0)
+        network.linear1.bias.copy_(-torch.arange(1.0, 10.0))
+    x = torch.tensor([[0.5], [9.5]])
+    found = by_name(chain.region_counts(network, x, np.random.default_rng(0)))
+    assert found["line_regions"]["value"] == 10
+    assert found["regions"]["value"] == 2
+    assert by_name(chain.region_counts(network, x[[0, 0]], np.random.default_rng(0)))["line_regions"]["value"] == 1
+
+
 def test_regions_are_counted_by_their_patterns():
     network = MLP(4, 3, [5, 4])
     generator_ = torch_generator(0, "w")
@@ -232,7 +247,7 @@ def test_regions_are_counted_by_their_patterns():
         for parameter in network.parameters():
             parameter.normal_(generator=generator_)
     x = torch.randn(200, 4, generator=generator_)
-    found = by_name(chain.region_counts(network, x))
+    found = by_name(chain.region_counts(network, x, np.random.default_rng(0)))
     first = network.linear1(x)
     second = network.linear2(first.relu())
     patterns = torch.cat([first > 0, second > 0], 1).numpy()
