@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Workspace
+from conftest import NEED_FILES, ROOT, Workspace
 
 from interneuron import io
 
@@ -29,8 +29,7 @@ def test_the_run_makes_the_ledger_and_the_report(finished: Workspace) -> None:
 def test_every_rule_ran_and_logged(finished: Workspace) -> None:
     rules = set(re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.M))
     assert len(rules) >= 11
-    # What published files alone need is run by `test_published_files_become_features` (system).
-    assert {folder.name for folder in (finished.folder / "logs").iterdir()} == rules - {"pack", "convert"}
+    assert {folder.name for folder in (finished.folder / "logs").iterdir()} == rules - NEED_FILES
 
 
 def test_a_second_run_has_nothing_to_do(finished: Workspace) -> None:
