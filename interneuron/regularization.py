@@ -195,7 +195,8 @@ class _Penalty(torch.autograd.Function):
         rows = channels_last.reshape(len(samples), -1, laplacian.nodes)
         gradient = laplacian.product(rows)
         if form == "quadratic":
-            values = torch.linalg.vecdot(gradient.flatten(1), rows.flatten(1)) / rows.shape[1]
+            # A product of matrices is one pass; `vecdot` is two, and writes the products.
+            values = (gradient.flatten(1).unsqueeze(1) @ rows.flatten(1).unsqueeze(2)).view(-1) / rows.shape[1]
         else:
             norms = torch.linalg.vecdot(rows, rows) + _SILENT
             quotients = torch.linalg.vecdot(gradient, rows) / norms
