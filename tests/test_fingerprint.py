@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Workspace
+from conftest import NEED_FILES, Workspace
 
 from interneuron.errors import InputError
 from interneuron.workflow import fingerprint, provenance
