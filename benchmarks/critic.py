@@ -68,7 +68,7 @@ def main():
         child(*arguments.child, arguments.prototypes, arguments.criticisms, arguments.gamma)
         return
     if "theirs" in arguments.sides and importlib.util.find_spec("mmd_critic") is None:
-        print("mmd-critic is not installed (`pip install --no-deps mmd-critic`): there is nothing to compare with")
+        print("mmd-critic is not installed (`pip install mmd-critic`): there is nothing to compare with")
         return
     import numpy as np
 
