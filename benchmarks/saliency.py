@@ -95,9 +95,9 @@ def main():
 
 
 def half(network, x, parts, target):
-    """Effects with the products in bfloat16, channels last."""
+    """Effects with the products in bfloat16."""
     with torch.autocast("cpu", torch.bfloat16):
-        return masking_effect(network, x.contiguous(memory_format=torch.channels_last), parts, target=target, batch=32)
+        return masking_effect(network, x, parts, target=target, batch=32)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """MMD-critic against the PyPI package `mmd-critic`: same prototypes, a better log-det objective, time and memory.
 
 Both run in turn, each in a process of its own with its input loaded, on one thread; memory is what the process grows by
-at most. The package must be installed. 20,000 samples need 5 GB for it.
+at most. 20,000 samples need 5 GB for it.
 """
 
 import argparse
+import importlib.util
 import os
 import resource
 import subprocess
@@ -65,6 +66,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.child:
         child(*arguments.child, arguments.prototypes, arguments.criticisms, arguments.gamma)
+        return
+    if "theirs" in arguments.sides and importlib.util.find_spec("mmd_critic") is None:
+        print("mmd-critic is not installed (`pip install mmd-critic`): there is nothing to compare with")
         return
     import numpy as np
 
