@@ -45,7 +45,7 @@ def lime(network, image, samples):
             return network(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()).numpy()
 
     return LimeImageExplainer(random_state=0).explain_instance(
-        image, classify, top_labels=1, hide_color=0, num_samples=samples, batch_size=16, progress_bar=False
+        image, classify, top_labels=1, hide_color=0, num_samples=samples, batch_size=16
     )
 
 
