@@ -4,8 +4,10 @@ The first latent of `Sizes.strength` that is not 0 turns a bar; the others do no
 the one that matters.
 """
 
+import tarfile
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -99,6 +101,30 @@ def script(name: str) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def run(step: str, inputs: dict[str, Any], output: Any, settings: dict[str, Any], **wildcards: Any) -> Any:
+    """What a step made of files, as its rule would run it on one thread: `output` again."""
+    job = SimpleNamespace(
+        input=SimpleNamespace(**inputs),
+        output=output,
+        params=SimpleNamespace(settings=settings | {"code": "x"}),
+        wildcards=SimpleNamespace(**wildcards),
+        threads=1,
+    )
+    script(step).main(job)
+    return output
+
+
+def packed(contents: dict[str, bytes]) -> bytes:
+    """Files by name as the tar archive that `pack` makes of them, here made by hand."""
+    raw = BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name in sorted(contents):
+            about = tarfile.TarInfo(name)
+            about.size, about.mode = len(contents[name]), 0o644
+            archive.addfile(about, BytesIO(contents[name]))
+    return raw.getvalue()
 
 
 def draw(paths: SimpleNamespace, output: Path, **settings: Any) -> Path:

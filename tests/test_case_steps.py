@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy import sparse
-from synthetic import script
+from synthetic import run, script
 
 from interneuron import baselines, claims, graphs, io, nets, plots, saliency
 from interneuron.errors import InputError
@@ -56,18 +56,6 @@ SALIENCY = {
     "batch": 16,
     "shown": [0, 2],
 }
-
-
-def run(step, inputs, output, settings, **wildcards):
-    job = SimpleNamespace(
-        input=SimpleNamespace(**inputs),
-        output=output,
-        params=SimpleNamespace(settings=settings | {"code": "x"}),
-        wildcards=SimpleNamespace(**wildcards),
-        threads=1,
-    )
-    script(step).main(job)
-    return output
 
 
 def of(blocks, name):

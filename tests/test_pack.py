@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import io
-import tarfile
 import threading
 import zipfile
 from functools import partial
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from PIL import Image
+from synthetic import packed
 
 from interneuron import io as files
 from interneuron.errors import InputError
@@ -25,17 +25,7 @@ CONTENTS = {"a/2.txt": b"two", "a/1.txt": b"one", "b/3.txt": b"three" * 400}
 SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
 
 
-def by_hand(contents=CONTENTS):
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for name in sorted(contents):
-            about = tarfile.TarInfo(name)
-            about.size, about.mode = len(contents[name]), 0o644
-            archive.addfile(about, io.BytesIO(contents[name]))
-    return raw.getvalue()
-
-
-HASH = hashlib.sha256(by_hand()).hexdigest()
+HASH = hashlib.sha256(packed(CONTENTS)).hexdigest()
 
 
 @pytest.fixture
@@ -85,7 +75,7 @@ def test_every_kind_of_source_gives_the_same_tar(address, mirror, tmp_path):
             progress=partial(note, seen),
         )
         assert found in (f"{mirror}/", *source.get("urls", []))
-        assert path.read_bytes() == by_hand()
+        assert path.read_bytes() == packed(CONTENTS)
         assert seen == [(1, 3), (2, 3), (3, 3)]
         assert left_in(path.parent) == ["set.tar"]
         path.unlink()
@@ -186,7 +176,7 @@ def photo(colour):
 
 
 def prepared(folder, contents, test):
-    (folder / "photos.tar").write_bytes(by_hand(contents))
+    (folder / "photos.tar").write_bytes(packed(contents))
     settings = {"reader": "photos", "file": "photos.tar", "side": 10, "crop": 8, "test": test, "classes": 2}
     job = SimpleNamespace(
         input=SimpleNamespace(files=[str(folder / "photos.tar")]),

@@ -2,13 +2,13 @@
 
 import hashlib
 import io
-import tarfile
 
 import numpy as np
 import pytest
 import torch
 from conftest import Workspace
 from PIL import Image
+from synthetic import packed
 
 from interneuron import io as files
 from interneuron._torchvision import import_torchvision
@@ -66,16 +66,6 @@ def photos() -> dict[str, bytes]:
         Image.fromarray(pixels.astype(np.uint8)).save(jpeg, "JPEG")
         found[f"{('train', 'validation')[number // 12]}/{animal}s/{animal}.{number}.jpg"] = jpeg.getvalue()
     return found
-
-
-def packed(contents: dict[str, bytes]) -> bytes:
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for name in sorted(contents):
-            about = tarfile.TarInfo(name)
-            about.size, about.mode = len(contents[name]), 0o644
-            archive.addfile(about, io.BytesIO(contents[name]))
-    return raw.getvalue()
 
 
 def sha256(content: bytes) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from synthetic import script
+from synthetic import run
 
 from interneuron import claims, evaluate, io, nets, plots, region_metrics
 from interneuron.errors import InputError
@@ -60,18 +60,6 @@ REGIONS = {
     },
 }
 EVALUATE = {"kind": "regions", "support_above": 0.001, "correlated_above": 0.5, "kept": [0.95, 0.99]}
-
-
-def run(step, inputs, output, settings, **wildcards):
-    job = SimpleNamespace(
-        input=SimpleNamespace(**inputs),
-        output=output,
-        params=SimpleNamespace(settings=settings | {"code": "x"}),
-        wildcards=SimpleNamespace(**wildcards),
-        threads=1,
-    )
-    script(step).main(job)
-    return output
 
 
 def fit(folder, data, block, **changes):
