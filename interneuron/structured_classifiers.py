@@ -25,6 +25,7 @@ from interneuron.structured_training import DivergedError, Trained
 from interneuron.training import _keep_freed_memory
 
 PENALTIES = ("gsr", "l1", "l2")
+DEVICES = ("cpu", "cuda")
 
 
 class MapClassifier(nn.Module):
@@ -187,8 +188,9 @@ class _Dropout(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         if not self.training or not self.share or self.generator is None:
             return z
-        kept = torch.empty_like(z).bernoulli_(1 - self.share, generator=self.generator)
-        return z * kept / (1 - self.share)
+        # Drawn on the CPU, so that every device drops the same units.
+        kept = torch.empty(z.shape).bernoulli_(1 - self.share, generator=self.generator)
+        return z * kept.to(z.device) / (1 - self.share)
 
 
 CLASSIFIERS: Registry[type[nn.Module]] = Registry(
@@ -243,6 +245,7 @@ def train_classifiers(
     batch: int = 256,
     scale: float = 255.0,
     report_every: int = 100,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Classifiers of one architecture, one a seed and one after the other, trained with Adam (betas 0.9 and 0.999) on
@@ -260,10 +263,11 @@ def train_classifiers(
         weights: of `gsr`, `l1` and `l2`; absent: 0.
         graph: adjacency on the layer's units, or on the channels of a convolution, of which each position counts as a
             sample; needed where there is a gsr weight.
+        device: `cpu` or `cuda`; what is drawn at random is the same on both, and sums round in other orders.
 
-    Returns: the parameters, float32 [seeds, ...] by name, and rows of `loss`, `accuracy`, the penalties without their
-        weights, and `rayleigh` (z' L z / z' z less each sample's mean), over `report_every` iterations; and the test
-        split's `accuracy`.
+    Returns: the parameters on the CPU, float32 [seeds, ...] by name, and rows of `loss`, `accuracy`, the penalties
+        without their weights, and `rayleigh` (z' L z / z' z less each sample's mean), over `report_every` iterations;
+        and the test split's `accuracy`.
 
     Raises: InputError for data and settings that do not fit; for a layer that is missing, or runs more than once and is
         named without its run; and for a graph of another size. DivergedError, naming iteration and seed, where the loss
@@ -282,7 +286,12 @@ def train_classifiers(
     factors = {name: float(weight) for name, weight in weights.items() if weight}
     if "gsr" in factors and graph is None:
         raise InputError("training: there is a gsr weight and no graph, it takes one")
-    prepared = None if graph is None else operator(lattices.laplacian(graph, laplacian))
+    if device not in DEVICES or (device == "cuda" and not torch.cuda.is_available()):
+        raise InputError(
+            f"training: device is {device!r}, it takes one of {', '.join(DEVICES)} that this machine's torch has"
+        )
+    prepared = None if graph is None else operator(lattices.laplacian(graph, laplacian), device=device)
+    x, y, x_test, y_test = (part.to(device) for part in (x, y, x_test, y_test))
     batches = len(x) // batch
     total = batches * epochs * len(seeds)
     _keep_freed_memory()
@@ -297,7 +306,7 @@ def train_classifiers(
         for module in network.modules():
             if isinstance(module, _Dropout):
                 module.generator = torch_generator(seed, "dropout")
-        network.to(memory_format=torch.channels_last)
+        network.to(device, memory_format=torch.channels_last)
         run = _Run(network, layer, prepared, form, factors, images(x[:1], scale))
         steps = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
         generator = torch_generator(seed, "order")
@@ -306,7 +315,7 @@ def train_classifiers(
             for i in range(epochs * batches):
                 if i % batches == 0:
                     order = torch.randperm(len(x), generator=generator)
-                part = order[i % batches * batch :][:batch]
+                part = order[i % batches * batch :][:batch].to(device)
                 loss, metrics = run.measure(images(x[part], scale), y[part])
                 if not math.isfinite(loss.item()):
                     raise DivergedError(
@@ -333,9 +342,9 @@ def train_classifiers(
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:
-    """The parameters as they are."""
+    """The parameters as they are, on the CPU."""
     layout = torch.contiguous_format
-    return {name: value.detach().clone(memory_format=layout) for name, value in network.named_parameters()}
+    return {name: value.detach().cpu().clone(memory_format=layout) for name, value in network.named_parameters()}
 
 
 def accuracy(network: Any, x: Tensor, y: Tensor, scale: float, size: int = 1000) -> float:

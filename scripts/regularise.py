@@ -112,7 +112,7 @@ def classifiers(data, settings, runs, seeds):
     arguments = {**settings["arguments"], "classes": data.classes}
     arguments |= {"height": x.shape[1], "width": x.shape[2]}
     for done, run in enumerate(runs):
-        options = {name: settings[name] for name in SHARED}
+        options = {name: settings[name] for name in (*SHARED, "device")}
         options["laplacian"] = options["laplacian"] or "unnormalised"
         weights, rows = train_classifiers(
             settings["architecture"],

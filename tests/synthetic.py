@@ -103,10 +103,19 @@ def script(name: str) -> ModuleType:
     return module
 
 
+class Inputs(SimpleNamespace):
+    """A rule's input files by name."""
+
+    def get(self, name: str) -> Any:
+        return getattr(self, name, [])
+
+
 def run(step: str, inputs: dict[str, Any], output: Any, settings: dict[str, Any], **wildcards: Any) -> Any:
     """What a step made of files, as its rule would run it on one thread: `output` again."""
+    first = output[0] if isinstance(output, list) else next(iter(vars(output).values()))
     job = SimpleNamespace(
-        input=SimpleNamespace(**inputs),
+        log=[str(Path(first).with_name("log.log"))],
+        input=Inputs(**inputs),
         output=output,
         params=SimpleNamespace(settings=settings | {"code": "x"}),
         wildcards=SimpleNamespace(**wildcards),

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from synthetic import script
+from synthetic import run, script
 
 from interneuron import gsr_plots, io, lattices, simulate
 from interneuron.errors import InputError
-from interneuron.structured_classifiers import restored
+from interneuron.seeds import generator
+from interneuron.structured_classifiers import restored, train_classifiers
 from interneuron.workflow import config
 from interneuron.workflow.config.kinds import KINDS
 from interneuron.workflow.config.structured import (
@@ -27,23 +28,6 @@ from interneuron.workflow.config.structured import (
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMON = {"title": "t", "dataset": "d", "seeds": 2, "block": 2, "report_every": 5}
-
-
-def run(step, inputs, output, settings, **wildcards):
-    class Inputs(SimpleNamespace):
-        get = lambda self, name: getattr(self, name, [])  # noqa: E731
-
-    first = output[0] if isinstance(output, list) else next(iter(vars(output).values()))
-    job = SimpleNamespace(
-        log=[str(Path(first).with_name("log.log"))],
-        input=Inputs(**inputs),
-        output=output,
-        params=SimpleNamespace(settings=settings | {"code": "x"}),
-        wildcards=SimpleNamespace(**wildcards),
-        threads=1,
-    )
-    script(step).main(job)
-    return output
 
 
 def study(folder, data, model, structure, reference=None, choice=()):
@@ -227,6 +211,47 @@ def test_weights_are_chosen_on_samples_held_out(tmp_path):
     assert set(metrics["weight"]) == {0.0, choice[choice["chosen"]]["weight"].max()}
     assert metrics["test_accuracy_gain"].notna().all()
     drawn(files, "class-maps.png").draw_without_rendering()
+
+
+def test_folds_are_held_out_in_turn(tmp_path):
+    data = images(tmp_path)
+    model = MapModel.model_validate(
+        COMMON
+        | CLASSIFIER
+        | {
+            "architecture": "map-classifier",
+            "arguments": {"channels": [2], "kernel": 3, "nodes": 4, "dropout": 0.0},
+            "graph": {"kind": "grid", "sizes": {"height": 2, "width": 2}},
+            "hold_out": 20,
+            "folds": 2,
+        }
+    )
+    settings = model.settings("weigh")
+    path = run("weigh", {"data": data}, [tmp_path / "choice.parquet"], settings, model="m")[0]
+    given, about = io.load_tensors(data), io.metadata(data)
+    order = generator(0, "held out").permutation(np.flatnonzero(given["split"] == 0))
+    rates = []
+    for start in (0, 20):
+        away = order[start : start + 20]
+        rest = np.array([row for row in order if row not in away])
+        rows = train_classifiers(
+            "map-classifier",
+            settings["arguments"] | {"classes": about["classes"], "height": 8, "width": 8},
+            *(torch.from_numpy(given[name][part]) for part in (rest, away) for name in ("x", "y")),
+            [0],
+            layer="code",
+            weights={"gsr": 1.0},
+            graph=lattices.grid(2, 2),
+            epochs=1,
+            batch=20,
+            scale=about["scale"],
+            learning_rate=settings["learning_rate"],
+        )[1]
+        rates.append(rows[-1]["value"])
+    choice = io.load_table(path).set_index("weight")
+    assert choice.loc[1.0, "accuracy"] == np.mean(rates)
+    with pytest.raises(InputError, match="20 folds of 20 of the"):
+        run("weigh", {"data": data}, [tmp_path / "no.parquet"], settings | {"folds": 20}, model="m")
 
 
 def test_a_map_of_channels_is_of_their_means(tmp_path):

@@ -33,6 +33,12 @@ def values(rows, metric, split="train"):
     return [row["value"] for row in rows if row["metric"] == metric and row["split"] == split]
 
 
+@pytest.mark.parametrize("device", ["tpu", *([] if torch.cuda.is_available() else ["cuda"])])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(InputError, match=f"device is '{device}', it takes one of cpu, cuda"):
+        run(device=device)
+
+
 @pytest.mark.parametrize(("layer", "graph"), [("code", GRID), ("features.leaky1", lattices.paths(1, 3))])
 def test_penalised_training_is_that_of_a_plain_loop(layer, graph):
     """On a convolution the nodes are its three channels, and each position counts as a sample."""

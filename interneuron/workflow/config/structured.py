@@ -265,7 +265,11 @@ class _Classifier(_Regularised):
         default=None,
         description="Training samples held out to choose each variant's weight from its list: step `weigh`.",
     )
+    folds: Count = Field(
+        default=1, description="So many parts of `hold_out` samples are held out, one after another; their mean counts."
+    )
     choice_epochs: Count = Field(default=1, description="Passes over the other samples for that choice.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where to train; `cuda` is one GPU.")
 
     @model_validator(mode="after")
     def _choice(self) -> "_Classifier":
@@ -275,6 +279,8 @@ class _Classifier(_Regularised):
         swept = any(len(variant.sweep()) > 1 for variant in self.variants)
         if self.hold_out is not None and not swept:
             raise RefusedError("hold_out", self.hold_out, "a number only where a variant has a list of weights")
+        if self.folds > 1 and self.hold_out is None:
+            raise RefusedError("folds", self.folds, "1 where hold_out is left out")
         return self
 
 
