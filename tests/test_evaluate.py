@@ -686,7 +686,7 @@ def test_every_claim_asks_for_one_reading_that_its_study_has():
     asked = 0
     for study in studies.values():
         readings = [(entry["reading"], entry.get("draws")) for entry in setting(study, "cluster", "readings")]
-        for claim in study["claims"]:
+        for claim in setting(study, "claims"):
             where = claim.get("where", {})
             if "alpha" in where:
                 assert where["alpha"] in setting(study, "activations", "alphas"), claim["id"]

@@ -186,8 +186,8 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         edits(
             (
                 "interneuron/structure.py",
-                "def moran(",
-                "def moran(*, unused=1, **options):\n    pass\n\n\ndef moran(",
+                "def quotient_test(",
+                "def quotient_test(*, unused=1, **options):\n    pass\n\n\ndef quotient_test(",
             )
         ),
         BELOW["structure"],
