@@ -7,6 +7,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
@@ -75,6 +76,43 @@ class MapClassifier(nn.Module):
         """Cross-entropy, and the class that each sample is taken for."""
         logits = self(x)
         return functional.cross_entropy(logits, y), logits.argmax(1)
+
+
+class WaveletClassifier(MapClassifier):
+    """Map classifier whose map `code` mixes localised atoms on a graph: z = A softmax(A+ s) of the pre-activations s
+    (`interneuron.wavelets.SoftmaxEmbedding`), where a map classifier has a leaky ReLU.
+
+    graph: `kind` and `sizes` (`interneuron.lattices.build`); the map has a unit a node. atoms: `kernel` and `scales`
+    (`interneuron.wavelets.filters`); the filters of all scales at all nodes are the columns of A [nodes, scales nodes].
+    The others, shapes and errors: as of `MapClassifier`, `lattices.build` and `wavelets.filters`. Source: Tong et al.,
+    first version; code, `autoencoder.py` ("softmax embedding").
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        classes: int,
+        graph: Mapping[str, Any],
+        atoms: Mapping[str, Any],
+        channels: Sequence[int] = (32, 64),
+        kernel: int = 5,
+        dropout: float = 0.4,
+    ) -> None:
+        from interneuron import wavelets
+
+        bank = wavelets.filters(lattices.build(**graph), **atoms)
+        nodes = bank.shape[-1]
+        super().__init__(height, width, classes, channels, kernel, nodes, dropout)
+        with torch.device("cpu"):
+            self.add_module("code", wavelets.SoftmaxEmbedding(bank.reshape(-1, nodes).T))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> "WaveletClassifier":
+        """As torch's, but for the atoms: they are no parameters that would be set afterwards, and stay."""
+        code = deepcopy(self.code)
+        super().to_empty(device=device, recurse=recurse)
+        self.add_module("code", code.to(device))
+        return self
 
 
 class MapPerceptron(MLP):
@@ -195,13 +233,18 @@ class _Dropout(nn.Module):
 
 CLASSIFIERS: Registry[type[nn.Module]] = Registry(
     "classifier",
-    {"map-classifier": MapClassifier, "map-perceptron": MapPerceptron, "capsule-net": CapsuleNet},
+    {
+        "map-classifier": MapClassifier,
+        "wavelet-classifier": WaveletClassifier,
+        "map-perceptron": MapPerceptron,
+        "capsule-net": CapsuleNet,
+    },
 )
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> Any:
-    """A classifier by its name, `map-classifier`, `map-perceptron` or `capsule-net`; its parameters are not yet set.
-    Raises InputError for an unknown name, and arguments that it does not take."""
+    """A classifier by its name, `map-classifier`, `wavelet-classifier`, `map-perceptron` or `capsule-net`; its
+    parameters are not yet set. Raises InputError for an unknown name, and arguments that it does not take."""
     kind = CLASSIFIERS[architecture]
     try:
         with torch.device("meta"):

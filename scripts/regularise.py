@@ -140,6 +140,7 @@ TRAINERS = Registry(
     {
         "autoencoder": autoencoders,
         "map-classifier": classifiers,
+        "wavelet-classifier": classifiers,
         "map-perceptron": classifiers,
         "capsule-net": classifiers,
     },

@@ -12,6 +12,7 @@ from interneuron.workflow.config.structured import (
     MapModel,
     MapPerceptronModel,
     Regularization,
+    WaveletModel,
 )
 from interneuron.workflow.refusals import RefusedError
 
@@ -303,6 +304,7 @@ Model = (
     | PhotoModel
     | AutoencoderModel
     | MapModel
+    | WaveletModel
     | MapPerceptronModel
     | CapsuleModel
 )
