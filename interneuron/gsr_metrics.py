@@ -4,7 +4,7 @@ Every analysis gives rows with the keys `metric`, `value`, and, where there is a
 `null` and `sd`, and `p`. The statistics are `interneuron.structure`'s; Tong et al. (arXiv:1810.00424) show pictures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,18 +39,25 @@ def patches(
     maps = structure.class_maps(values, y, classes)
     laplacian = lattices.laplacian(graph)
     some = values[np.sort(stream.permutation(len(values))[:_SAMPLES])]
-    tests = {
-        "map_rayleigh": (lambda m: structure.rayleigh(m, laplacian).mean(-1), maps, False),
-        "moran": (lambda m: structure.moran(m, graph).mean(-1), maps, True),
-        "purity": (lambda m: structure.purity(structure.segment(m), graph), maps, True),
-        "compactness": (lambda m: structure.compactness(structure.segment(m), graph), maps, True),
-        "sample_rayleigh": (lambda m: structure.rayleigh(m, laplacian).mean(-1), some, False),
+    w = lattices.adjacency(graph)
+    quotients = {
+        "map_rayleigh": (maps, laplacian, False),
+        "moran": (maps, w * (w.shape[0] / w.sum()), True),
+        "sample_rayleigh": (some, laplacian, False),
+    }
+    segments = structure.segment(maps)
+    shares: dict[str, Callable[[Any], Float64]] = {
+        "purity": lambda labels: structure.purity(labels, graph),
+        "compactness": lambda labels: structure.compactness(labels, graph),
     }
     rows = [
-        _row(name, structure.permutation_test(statistic, of, permutations, stream, larger=larger))
-        for name, (statistic, of, larger) in tests.items()
+        _row(name, structure.quotient_test(of, matrix, permutations, stream, larger=larger))
+        for name, (of, matrix, larger) in quotients.items()
     ]
-    segments = structure.segment(maps)
+    rows += [
+        _row(name, structure.permutation_test(share, segments, permutations, stream, larger=True))
+        for name, share in shares.items()
+    ]
     products = (laplacian @ values.T).T
     rows += [
         {"metric": "penalty", "value": float((products * values).sum(1).mean())},

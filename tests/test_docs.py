@@ -54,7 +54,7 @@ def test_commands_run(workspace: Workspace) -> None:
         workspace.run("bash", "-euo", "pipefail", "-c", script.replace("thesis-mnist", "thesis-test"))
 
 
-SAYS = ("clusters, converged", "regions, the largest of", "samples to look at first")
+SAYS = ("clusters, converged", "regions, the largest of", "samples to look at first", "roughness of the map")
 
 
 @pytest.mark.parametrize(("block", "says"), list(zip(blocks("python"), SAYS, strict=True)))

@@ -152,6 +152,36 @@ def test_a_permutation_test_counts_its_null():
     assert smaller.p == 1
 
 
+@pytest.mark.parametrize("larger", [True, False])
+def test_a_test_of_quotients_is_the_permutation_test_of_their_mean(larger):
+    """Three hills, noise, and a map that is the same everywhere."""
+    noise = np.random.default_rng(3).normal(size=(2, 36))
+    maps = np.concatenate([bumps(6, 6)[:3], noise, np.ones((1, 36))])
+    laplacian, graph = lattices.laplacian(GRID), weighted(36, 1)
+    for matrix, statistic in (
+        (laplacian, lambda v: structure.rayleigh(v, laplacian).mean(-1)),
+        (sparse.csr_array(graph) * (36 / graph.sum()), lambda v: structure.moran(v, graph).mean(-1)),
+    ):
+        found = structure.quotient_test(maps, matrix, 99, generator(0, "null"), larger=larger)
+        expected = structure.permutation_test(statistic, maps, 99, generator(0, "null"), larger=larger)
+        for name in ("observed", "mean", "sd", "p"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("maps", "matrix", "orders"),
+    [
+        (np.ones((2, 35)), GRID, 9),
+        (np.ones((1, 2, 36)), GRID, 9),
+        (np.ones((2, 36)), GRID, 1),
+        (np.ones((2, 36)), GRID * 0, 9),
+    ],
+)
+def test_quotients_that_do_not_fit_are_refused(maps, matrix, orders):
+    with pytest.raises(InputError, match="a test of quotients takes"):
+        structure.quotient_test(maps, matrix, orders, generator(0, "null"), larger=True)
+
+
 def test_the_null_moves_nodes_and_keeps_maps_together(monkeypatch):
     values = np.arange(3 * 8).reshape(3, 8)
     blocks = []
