@@ -78,6 +78,26 @@ class MapClassifier(nn.Module):
         return functional.cross_entropy(logits, y), logits.argmax(1)
 
 
+class MapPerceptron(MLP):
+    """Perceptron of ReLUs (`interneuron.nets.MLP`) on images: linear1, relu1, ...; any relu can be a map of neurons.
+
+    Shapes: x [n, 1, height, width] or [n, height width] -> logits [n, classes], of three classes or more.
+    """
+
+    def __init__(self, height: int, width: int, classes: int, hidden: Sequence[int]) -> None:
+        if classes < 3:
+            raise InputError(f"map perceptron: {classes} classes, it takes three or more")
+        super().__init__(height * width, classes, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1))
+
+    def loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, and the class that each sample is taken for."""
+        logits = self(x)
+        return functional.cross_entropy(logits, y), logits.argmax(1)
+
+
 class WaveletClassifier(MapClassifier):
     """Map classifier whose map `code` mixes localised atoms on a graph: z = A softmax(A+ s) of the pre-activations s
     (`interneuron.wavelets.SoftmaxEmbedding`), where a map classifier has a leaky ReLU.
@@ -101,7 +121,7 @@ class WaveletClassifier(MapClassifier):
     ) -> None:
         from interneuron import wavelets
 
-        bank = wavelets.filters(lattices.build(**graph), **atoms)
+        bank = wavelets.filters(lattices.build(graph["kind"], graph["sizes"]), **atoms)
         nodes = bank.shape[-1]
         super().__init__(height, width, classes, channels, kernel, nodes, dropout)
         with torch.device("cpu"):
@@ -113,26 +133,6 @@ class WaveletClassifier(MapClassifier):
         super().to_empty(device=device, recurse=recurse)
         self.add_module("code", code.to(device))
         return self
-
-
-class MapPerceptron(MLP):
-    """Perceptron of ReLUs (`interneuron.nets.MLP`) on images: linear1, relu1, ...; any relu can be a map of neurons.
-
-    Shapes: x [n, 1, height, width] or [n, height width] -> logits [n, classes], of three classes or more.
-    """
-
-    def __init__(self, height: int, width: int, classes: int, hidden: Sequence[int]) -> None:
-        if classes < 3:
-            raise InputError(f"map perceptron: {classes} classes, it takes three or more")
-        super().__init__(height * width, classes, hidden)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.flatten(1))
-
-    def loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, and the class that each sample is taken for."""
-        logits = self(x)
-        return functional.cross_entropy(logits, y), logits.argmax(1)
 
 
 class CapsuleNet(nn.Module):
@@ -235,16 +235,16 @@ CLASSIFIERS: Registry[type[nn.Module]] = Registry(
     "classifier",
     {
         "map-classifier": MapClassifier,
-        "wavelet-classifier": WaveletClassifier,
         "map-perceptron": MapPerceptron,
         "capsule-net": CapsuleNet,
+        "wavelet-classifier": WaveletClassifier,
     },
 )
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> Any:
-    """A classifier by its name, `map-classifier`, `wavelet-classifier`, `map-perceptron` or `capsule-net`; its
-    parameters are not yet set. Raises InputError for an unknown name, and arguments that it does not take."""
+    """A classifier by its name, one of `CLASSIFIERS`; its parameters are not yet set.
+    Raises InputError for an unknown name, and arguments that it does not take."""
     kind = CLASSIFIERS[architecture]
     try:
         with torch.device("meta"):

@@ -140,9 +140,9 @@ TRAINERS = Registry(
     {
         "autoencoder": autoencoders,
         "map-classifier": classifiers,
-        "wavelet-classifier": classifiers,
         "map-perceptron": classifiers,
         "capsule-net": classifiers,
+        "wavelet-classifier": classifiers,
     },
 )
 

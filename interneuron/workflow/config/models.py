@@ -304,7 +304,7 @@ Model = (
     | PhotoModel
     | AutoencoderModel
     | MapModel
-    | WaveletModel
     | MapPerceptronModel
     | CapsuleModel
+    | WaveletModel
 )

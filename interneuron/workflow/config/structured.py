@@ -319,6 +319,30 @@ class MapModel(_Classifier):
     arguments: MapArguments = Field(default_factory=MapArguments, description="Arguments of the architecture.")
 
 
+class PerceptronArguments(Entry):
+    """Shape of a perceptron of images; sizes of images come from the data."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Units of the hidden layers, in order.", examples=[[64, 64]]
+    )
+
+
+class MapPerceptronModel(_Classifier):
+    """A perceptron of ReLUs on images, one of whose layers is a map of neurons."""
+
+    architecture: Literal["map-perceptron"] = Field(
+        description="The network: `map-perceptron`; its layers are `linear1`, `relu1`, `linear2`, ..."
+    )
+    arguments: PerceptronArguments = Field(description="Arguments of the architecture.")
+
+
+class CapsuleModel(_Classifier):
+    """A capsule network."""
+
+    architecture: Literal["capsule-net"] = Field(description="The network: `capsule-net`; its capsules are `digits`.")
+    arguments: CapsuleArguments = Field(default_factory=CapsuleArguments, description="Arguments of the architecture.")
+
+
 class WaveletArguments(Entry):
     """Shape of a classifier whose map mixes atoms; sizes of images come from the data, the map's from the graph."""
 
@@ -344,30 +368,6 @@ class WaveletModel(_Classifier):
         settings = super().settings(step)
         settings["arguments"]["graph"] = {name: settings["graph"][name] for name in ("kind", "sizes")}
         return settings
-
-
-class PerceptronArguments(Entry):
-    """Shape of a perceptron of images; sizes of images come from the data."""
-
-    hidden: Annotated[list[Count], Field(min_length=1)] = Field(
-        description="Units of the hidden layers, in order.", examples=[[64, 64]]
-    )
-
-
-class MapPerceptronModel(_Classifier):
-    """A perceptron of ReLUs on images, one of whose layers is a map of neurons."""
-
-    architecture: Literal["map-perceptron"] = Field(
-        description="The network: `map-perceptron`; its layers are `linear1`, `relu1`, `linear2`, ..."
-    )
-    arguments: PerceptronArguments = Field(description="Arguments of the architecture.")
-
-
-class CapsuleModel(_Classifier):
-    """A capsule network."""
-
-    architecture: Literal["capsule-net"] = Field(description="The network: `capsule-net`; its capsules are `digits`.")
-    arguments: CapsuleArguments = Field(default_factory=CapsuleArguments, description="Arguments of the architecture.")
 
 
 class Patches(Entry):
