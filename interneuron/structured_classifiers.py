@@ -67,7 +67,7 @@ class MapClassifier(nn.Module):
         self.embedding = nn.Linear(inputs * height * width, nodes)
         self.code = nn.LeakyReLU(0.2)
         self.dropout = _Dropout(dropout)
-        self.output = nn.Linear(nodes, classes)
+        self.output: nn.Module = nn.Linear(nodes, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output(self.dropout(self.code(self.embedding(self.features(x).flatten(1)))))
@@ -76,6 +76,36 @@ class MapClassifier(nn.Module):
         """Cross-entropy, and the class that each sample is taken for."""
         logits = self(x)
         return functional.cross_entropy(logits, y), logits.argmax(1)
+
+
+class ConvolvedMapClassifier(MapClassifier):
+    """`MapClassifier` with convolutions on its map, which a map of neurons that are alike where they are near permits.
+
+    The units of `code`, behind their dropout, are an image of `rows` rows: 3 x 3 convolutions of 16 channels, each with
+    a leaky ReLU, and a 2 x 2 maximum between two; the linear `output`.
+
+    Source: Tong et al., figure 3.1 (three convolutions, an 8 x 8 map). Raises InputError as `MapClassifier`, and for a
+    map that has no whole rows or leaves nothing after the maxima.
+    """
+
+    def __init__(self, height: int, width: int, classes: int, rows: int = 8, convolutions: int = 3, **own: Any) -> None:
+        super().__init__(height, width, classes, **own)
+        nodes = self.embedding.out_features
+        shape = rows >> (convolutions - 1), nodes // rows >> (convolutions - 1)
+        if nodes % rows or not all(shape):
+            raise InputError(
+                f"map classifier: {nodes} units in {rows} rows, {convolutions} convolutions with maxima between them: "
+                "it takes whole rows, and one unit or more in the end"
+            )
+        layers: OrderedDict[str, nn.Module] = OrderedDict(image=nn.Unflatten(1, (1, rows, nodes // rows)))
+        for i in range(1, convolutions + 1):
+            layers[f"conv{i}"] = nn.Conv2d(1 if i == 1 else 16, 16, 3, padding=1)
+            layers[f"leaky{i}"] = nn.LeakyReLU(0.2)
+            if i < convolutions:
+                layers[f"pool{i}"] = nn.MaxPool2d(2)
+        layers["flat"] = nn.Flatten()
+        layers["classes"] = nn.Linear(16 * shape[0] * shape[1], classes)
+        self.output = nn.Sequential(layers)
 
 
 class MapPerceptron(MLP):
@@ -235,6 +265,7 @@ CLASSIFIERS: Registry[type[nn.Module]] = Registry(
     "classifier",
     {
         "map-classifier": MapClassifier,
+        "convolved-map": ConvolvedMapClassifier,
         "map-perceptron": MapPerceptron,
         "capsule-net": CapsuleNet,
         "wavelet-classifier": WaveletClassifier,
@@ -243,7 +274,7 @@ CLASSIFIERS: Registry[type[nn.Module]] = Registry(
 
 
 def build(architecture: str, arguments: Mapping[str, Any]) -> Any:
-    """A classifier by its name, one of `CLASSIFIERS`; its parameters are not yet set.
+    """A classifier by its name (`CLASSIFIERS`); its parameters are not yet set.
     Raises InputError for an unknown name, and arguments that it does not take."""
     kind = CLASSIFIERS[architecture]
     try:

@@ -140,6 +140,7 @@ TRAINERS = Registry(
     {
         "autoencoder": autoencoders,
         "map-classifier": classifiers,
+        "convolved-map": classifiers,
         "map-perceptron": classifiers,
         "capsule-net": classifiers,
         "wavelet-classifier": classifiers,

@@ -38,6 +38,31 @@ def values(rows, metric, split="train"):
     return [row["value"] for row in rows if row["metric"] == metric and row["split"] == split]
 
 
+def test_convolutions_see_the_map_as_an_image():
+    """Against the functions, with the weights of a trained network; and its penalty makes the map smoother."""
+    sizes = MAP | {"nodes": 24, "rows": 4, "convolutions": 3}
+    graph = lattices.grid(4, 6)
+    found, rates = {}, {}
+    for weight in (0.0, 1.0):
+        weights, rows = run("convolved-map", sizes, weights={"gsr": weight}, graph=graph, epochs=4)
+        found[weight], rates[weight] = weights, values(rows, "rayleigh")[-1]
+    assert rates[1.0] < rates[0.0]
+    network = restored(found[0.0], 1, "convolved-map", sizes)
+    own = {name: value[1] for name, value in found[0.0].items()}
+    x = X[:5].float().unsqueeze(1) / 255
+    h = functional.leaky_relu(functional.linear(network.features(x).flatten(1), *pair(own, "embedding")), 0.2)
+    h = h.view(-1, 1, 4, 6)
+    for i in (1, 2, 3):
+        h = functional.leaky_relu(functional.conv2d(h, *pair(own, f"output.conv{i}"), padding=1), 0.2)
+        h = functional.max_pool2d(h, 2) if i < 3 else h
+    logits = functional.linear(h.flatten(1), *pair(own, "output.classes"))
+    torch.testing.assert_close(network(x), logits)
+
+
+def pair(weights, layer):
+    return weights[f"{layer}.weight"], weights[f"{layer}.bias"]
+
+
 @pytest.mark.parametrize("device", ["tpu", *([] if torch.cuda.is_available() else ["cuda"])])
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(InputError, match=f"device is '{device}', it takes one of cpu, cuda"):
@@ -196,6 +221,8 @@ def test_a_capsule_network_trains_with_its_capsules_joined():
         ({"batch": 61}, "60 images in batches of 61"),
         ({"arguments": MAP | {"dropout": 1.0}}, "a share below 1"),
         ({"arguments": MAP | {"wide": 3}}, "map-classifier: .*wide"),
+        ({"architecture": "convolved-map", "arguments": MAP | {"rows": 4}}, "6 units in 4 rows"),
+        ({"architecture": "convolved-map", "arguments": MAP | {"rows": 2, "wide": 3}}, "wide"),
         ({"architecture": "resnet"}, "no classifier 'resnet'; there are map-classifier"),
         ({"learning_rate": 1e30, "epochs": 3}, r"no longer finite in iteration \d \(seed 0\)"),
     ],

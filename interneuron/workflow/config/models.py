@@ -9,6 +9,7 @@ from interneuron.workflow.config.files import Files
 from interneuron.workflow.config.structured import (
     AutoencoderModel,
     CapsuleModel,
+    ConvolvedMapModel,
     MapModel,
     MapPerceptronModel,
     Regularization,
@@ -304,6 +305,7 @@ Model = (
     | PhotoModel
     | AutoencoderModel
     | MapModel
+    | ConvolvedMapModel
     | MapPerceptronModel
     | CapsuleModel
     | WaveletModel

@@ -319,6 +319,22 @@ class MapModel(_Classifier):
     arguments: MapArguments = Field(default_factory=MapArguments, description="Arguments of the architecture.")
 
 
+class ConvolvedMapArguments(MapArguments):
+    """Shape of a classifier whose map of neurons is convolved."""
+
+    rows: Count = Field(default=8, description="Rows of the map, of which `nodes` is a multiple.")
+    convolutions: Count = Field(default=3, description="3 x 3 convolutions on the map, a 2 x 2 maximum between two.")
+
+
+class ConvolvedMapModel(_Classifier):
+    """A convolutional classifier with a map of neurons, and convolutions on that map."""
+
+    architecture: Literal["convolved-map"] = Field(description="The network: `convolved-map`; its map is `code`.")
+    arguments: ConvolvedMapArguments = Field(
+        default_factory=ConvolvedMapArguments, description="Arguments of the architecture."
+    )
+
+
 class PerceptronArguments(Entry):
     """Shape of a perceptron of images; sizes of images come from the data."""
 
