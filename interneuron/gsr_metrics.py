@@ -67,6 +67,24 @@ def patches(
     return rows, maps, segments
 
 
+def misread(z: npt.ArrayLike, y: npt.ArrayLike, taken: npt.ArrayLike, segments: npt.ArrayLike) -> Row:
+    """Row `misread`: of the samples taken for another class, the share whose mean activity is larger on the nodes of
+    the class they are taken for than on those of their own. NaN where there are none; samples either of whose classes
+    owns no node do not count.
+
+    z [samples, nodes]; y, taken int [samples]; segments int [nodes]: the class of each node, -1: none. Source: Tong et
+    al., figure 3.1, a 9 that is taken for a 7.
+    """
+    values, true, other, own = np.asarray(z, np.float64), np.asarray(y), np.asarray(taken), np.asarray(segments)
+    owned = np.arange(max(true.max(), other.max(), own.max()) + 1)[:, None] == own
+    sizes = owned.sum(1)
+    here = np.flatnonzero((true != other) & (sizes[true] > 0) & (sizes[other] > 0))
+    activity = values[here] @ (owned / np.maximum(sizes, 1)[:, None]).T
+    at = np.arange(len(here))
+    larger = activity[at, other[here]] > activity[at, true[here]]
+    return {"metric": "misread", "value": float(larger.mean()) if len(here) else np.nan}
+
+
 def components(z: torch.Tensor, kind: str, k: int, above: float, below: float) -> tuple[list[Row], torch.Tensor]:
     """Rows on the graph learned from the activations z [samples, nodes], and its adjacency.
 

@@ -43,26 +43,29 @@ def weights_of(path, number):
 
 
 def activities(about, run, tensors, samples, part, nodes):
-    """Activities [seeds, samples, nodes] of the layer, the samples' classes and places."""
+    """Activities [seeds, samples, nodes] of the layer, the samples' classes and places, and what classifiers take them
+    for: [seeds, samples], or None."""
     import torch
 
     if about["architecture"] == "autoencoder":
         from interneuron.structured_training import embed, restored
 
         x, y, rows = samples.vectors(part)
-        return embed(restored(tensors, **run["arguments"]), x), y, rows
+        return embed(restored(tensors, **run["arguments"]), x), y, rows, None
     from interneuron import structured_classifiers
     from interneuron.capture import activations
 
     x = structured_classifiers.images(torch.from_numpy(samples.x), samples.scale)
-    found = []
+    found, taken = [], []
     for which in range(len(about["seeds"])):
         network = structured_classifiers.restored(tensors, which, about["architecture"], run["arguments"])
         found.append(activations(network, x, [about["layer"]], 500)[about["layer"]])
+        with torch.no_grad():
+            taken.append(np.concatenate([network(part).argmax(1).numpy() for part in x.split(500)]))
     z = torch.stack(found)
     if nodes is not None and nodes != z.shape[-1]:
         z = z.unflatten(-1, (nodes, -1)).mean(-1)  # channels: the means over their positions
-    return z, samples.y, samples.rows
+    return z, samples.y, samples.rows, np.stack(taken)
 
 
 class Pseudotimes:
@@ -149,7 +152,7 @@ def main(job):
     for number, run in enumerate(about["runs"]):
         weights, _ = weights_of(job.input.weights, number)
         part = parts.get(run["part"])
-        z, y, places = activities(about, run, weights, samples, part, None if fixed is None else fixed.shape[0])
+        z, y, places, taken = activities(about, run, weights, samples, part, None if fixed is None else fixed.shape[0])
         first, last = (0, samples.classes - 1) if part is None else part["classes"]
         y, classes = y - first, last - first + 1
         for which, seed in enumerate(about["seeds"]):
@@ -161,6 +164,8 @@ def main(job):
                     values.numpy(), y, classes, fixed, of["permutations"], stream
                 )
                 own += made
+                if taken is not None:
+                    own.append(gsr_metrics.misread(values.numpy(), y, taken[which], kept["segments"]))
             if of := settings["components"]:
                 made, learned = gsr_metrics.components(values, graph["kind"], graph["k"], of["above"], of["below"])
                 own += made

@@ -282,3 +282,13 @@ def test_a_mixture_is_the_projection_of_least_squares():
     rows = {row["metric"]: row["value"] for row in gsr_metrics.mixture(z, y, 2, (1, 0), 9, rng)}
     assert rows["mixed_share"] == pytest.approx(share[0])
     assert rows["mixed"] == pytest.approx(1 - residual[0] / ((m[2] - m[1]) ** 2).sum())
+
+
+def test_a_misread_sample_lights_the_patch_that_it_is_taken_for():
+    """Nodes 0 and 1 are of class 0, node 2 of class 1, node 3 of none, and class 2 owns no node."""
+    segments = [0, 0, 1, -1]
+    z = np.array([[0.0, 1, 3, 9], [1, 5, 2, 9], [1, 0, 9, 9], [9, 9, 0, 0], [0, 0, 9, 0]])
+    y, taken = np.array([0, 0, 1, 1, 2]), np.array([1, 1, 1, 0, 1])
+    # The means on classes 0 and 1: (0.5, 3), (3, 2), right, (9, 0), and no patch of its own.
+    assert gsr_metrics.misread(z, y, taken, segments)["value"] == pytest.approx(2 / 3)
+    assert np.isnan(gsr_metrics.misread(z, y, y, segments)["value"])
