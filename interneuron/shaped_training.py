@@ -31,19 +31,24 @@ from interneuron.training import (
     _StackedLinear,
     _test,
 )
+from interneuron.wavelets import filters, response
 
-PENALTIES = ("gsr", "l1", "l2")
+PENALTIES = ("gsr", "l1", "l2", "response")
 
 
 class LayerPenalty:
     """The penalty of one layer of a network of several seeds, whose activations are [seeds, batch, ...].
 
     `gsr`: mean over the batch of z' L z (`interneuron.regularization.penalty`), on the layer's units in row-major order
-    or, where the graph has as many nodes as a convolution has channels, on these; `l1`, `l2`: of sum |z|, sum z^2.
+    or, where the graph has as many nodes as a convolution has channels, on these, each position a sample; `response`:
+    on the same, of the L1 norm of the responses to filters on the graph (`interneuron.wavelets.response`), whose
+    `filter` says `kernel` and `scales` (`interneuron.wavelets.filters`; `laplacian` and `form` are not for it); `l1`,
+    `l2`: of sum |z|, sum z^2.
 
     Raises InputError for a layer that the network lacks, another penalty or form, a negative weight, no graph for
-    `gsr`, and as `interneuron.lattices.laplacian` does; when it is taken, for a layer that did not run or ran more than
-    once, and for a graph of another size.
+    `gsr` or `response`, a filter for any but `response` or none for it, and as `interneuron.lattices.laplacian` and
+    `interneuron.wavelets.filters` do; when it is taken, for a layer that did not run or ran more than once, and for a
+    graph of another size.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class LayerPenalty:
         graph: Any = None,
         laplacian: str = "unnormalised",
         form: str = "quadratic",
+        filter: Mapping[str, Any] | None = None,
     ) -> None:
         modules = {name: module for name, module in network.named_modules() if name and not list(module.children())}
         if layer not in modules:
@@ -64,10 +70,15 @@ class LayerPenalty:
                 f"layer {layer!r}: the penalty is {kind!r} of form {form!r} and weight {weight}; it takes one of "
                 f"{', '.join(PENALTIES)}, one of {', '.join(FORMS)}, and 0 or more"
             )
-        if kind == "gsr" and graph is None:
-            raise InputError(f"layer {layer!r}: there is no graph, and the penalty gsr takes one")
+        if kind in ("gsr", "response") and graph is None:
+            raise InputError(f"layer {layer!r}: there is no graph, and the penalty {kind} takes one")
+        if (filter is None) == (kind == "response"):
+            raise InputError(
+                f"layer {layer!r}: the penalty is {kind} and filter is {filter}; `response` takes one, the others none"
+            )
         self.layer, self.kind, self.weight, self.form = layer, kind, weight, form
         self.operator = None if graph is None else operator(lattices.laplacian(graph, laplacian))
+        self.bank = None if filter is None else torch.from_numpy(filters(graph, **filter)).float()
         self.runs: list[Tensor] = []
         self._handle = modules[layer].register_forward_hook(lambda module, inputs, z: self.runs.append(z))
 
@@ -81,7 +92,7 @@ class LayerPenalty:
         if len(runs) != 1:
             raise InputError(f"layer {self.layer!r} runs {len(runs)} times an iteration, and a penalty takes one run")
         z = runs[0]
-        if self.kind != "gsr":
+        if self.kind in ("l1", "l2"):
             return (z.abs() if self.kind == "l1" else z**2).flatten(2).sum(-1).mean(-1)
         assert self.operator is not None
         nodes, units = self.operator.nodes, z[0, 0].numel()
@@ -90,6 +101,8 @@ class LayerPenalty:
         elif z.ndim != 5 or z.shape[2] != nodes:
             channels = f" in {z.shape[2]} channels" if z.ndim == 5 else ""
             raise InputError(f"layer {self.layer!r} has {units} units{channels}, and its graph {nodes} nodes")
+        if self.bank is not None:
+            return response(z if z.ndim == 3 else z.movedim(2, -1).flatten(1, 3), self.bank)
         return penalty(z, self.operator, self.form)
 
 

@@ -7,6 +7,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
@@ -127,6 +128,43 @@ class MapPerceptron(MLP):
         return functional.cross_entropy(logits, y), logits.argmax(1)
 
 
+class WaveletClassifier(MapClassifier):
+    """Map classifier whose map `code` mixes localised atoms on a graph: z = A softmax(A+ s) of the pre-activations s
+    (`interneuron.wavelets.SoftmaxEmbedding`), where a map classifier has a leaky ReLU.
+
+    graph: `kind` and `sizes` (`interneuron.lattices.build`); the map has a unit a node. atoms: `kernel` and `scales`
+    (`interneuron.wavelets.filters`); the filters of all scales at all nodes are the columns of A [nodes, scales nodes].
+    The others, shapes and errors: as of `MapClassifier`, `lattices.build` and `wavelets.filters`. Source: Tong et al.,
+    first version; code, `autoencoder.py` ("softmax embedding").
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        classes: int,
+        graph: Mapping[str, Any],
+        atoms: Mapping[str, Any],
+        channels: Sequence[int] = (32, 64),
+        kernel: int = 5,
+        dropout: float = 0.4,
+    ) -> None:
+        from interneuron import wavelets
+
+        bank = wavelets.filters(lattices.build(graph["kind"], graph["sizes"]), **atoms)
+        nodes = bank.shape[-1]
+        super().__init__(height, width, classes, channels, kernel, nodes, dropout)
+        with torch.device("cpu"):
+            self.add_module("code", wavelets.SoftmaxEmbedding(bank.reshape(-1, nodes).T))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> "WaveletClassifier":
+        """As torch's, but for the atoms: they are no parameters that would be set afterwards, and stay."""
+        code = deepcopy(self.code)
+        super().to_empty(device=device, recurse=recurse)
+        self.add_module("code", code.to(device))
+        return self
+
+
 class CapsuleNet(nn.Module):
     """Capsule network: a capsule of `dimensions` numbers a class, whose length says how likely the class is.
 
@@ -230,6 +268,7 @@ CLASSIFIERS: Registry[type[nn.Module]] = Registry(
         "convolved-map": ConvolvedMapClassifier,
         "map-perceptron": MapPerceptron,
         "capsule-net": CapsuleNet,
+        "wavelet-classifier": WaveletClassifier,
     },
 )
 

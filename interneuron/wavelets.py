@@ -71,8 +71,9 @@ class SoftmaxEmbedding(nn.Module):
         z = A softmax(A+ s)
 
     for pre-activations s [..., nodes], atoms A [nodes, atoms] (columns; rows of a filter, for example) and its
-    pseudo-inverse A+: z is a convex combination of atoms. Source: code, `autoencoder.py` ("softmax embedding").
-    Raises InputError for atoms of another shape, and infinite or NaN ones.
+    pseudo-inverse A+: z is a convex combination of atoms. They are buffers, and no part of the state that is saved.
+    Source: code, `autoencoder.py` ("softmax embedding"). Raises InputError for atoms of another shape, and infinite or
+    NaN ones.
     """
 
     atoms: Tensor
@@ -80,11 +81,11 @@ class SoftmaxEmbedding(nn.Module):
 
     def __init__(self, atoms: npt.ArrayLike) -> None:
         super().__init__()
-        forward = torch.as_tensor(np.asarray(atoms), dtype=torch.float32)
+        forward = torch.as_tensor(np.asarray(atoms, np.float64))
         if forward.ndim != 2 or not forward.numel() or not torch.isfinite(forward).all():
             raise InputError(f"atoms have the shape {list(forward.shape)}, and take finite numbers [nodes, atoms]")
-        self.register_buffer("atoms", forward)
-        self.register_buffer("inverse", torch.linalg.pinv(forward.double()).float())
+        self.register_buffer("atoms", forward.float(), persistent=False)
+        self.register_buffer("inverse", torch.linalg.pinv(forward).float(), persistent=False)
 
     def forward(self, s: Tensor) -> Tensor:
         return torch.softmax(s @ self.inverse.T, -1) @ self.atoms.T

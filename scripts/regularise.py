@@ -143,6 +143,7 @@ TRAINERS = Registry(
         "convolved-map": classifiers,
         "map-perceptron": classifiers,
         "capsule-net": classifiers,
+        "wavelet-classifier": classifiers,
     },
 )
 

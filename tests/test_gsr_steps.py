@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from interneuron import gsr_plots, io, lattices, simulate
 from interneuron.errors import InputError
 from interneuron.seeds import generator
 from interneuron.structured_classifiers import restored, train_classifiers
+from interneuron.wavelets import KERNELS
 from interneuron.workflow import config
 from interneuron.workflow.config.kinds import KINDS
 from interneuron.workflow.config.structured import (
@@ -20,10 +22,14 @@ from interneuron.workflow.config.structured import (
     SIZES,
     AutoencoderModel,
     CapsuleModel,
+    Filter,
     FixedGraph,
+    Kernel,
     MapModel,
     MapPerceptronModel,
+    Regularization,
     Structure,
+    WaveletModel,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -213,6 +219,34 @@ def test_weights_are_chosen_on_samples_held_out(tmp_path):
     drawn(files, "class-maps.png").draw_without_rendering()
 
 
+def test_a_map_of_wavelets(tmp_path):
+    """From a choice of weights to figures; the layer's activities are mixtures of the atoms on the entry's graph."""
+    data = images(tmp_path)
+    model = WaveletModel.model_validate(
+        COMMON
+        | CLASSIFIER
+        | {
+            "architecture": "wavelet-classifier",
+            "arguments": {"channels": [2], "kernel": 3, "atoms": {"kernel": "mexican-hat", "scales": 2}},
+            "graph": {"kind": "grid", "sizes": {"height": 2, "width": 2}},
+            "hold_out": 20,
+        }
+    )
+    path = run("weigh", {"data": data}, [tmp_path / "choice.parquet"], model.settings("weigh"), model="m")[0]
+    files = study(tmp_path, data, model, {"samples": "all", "patches": {"permutations": 19}}, "none", choice=path)
+    metrics = io.load_table(files.metrics)
+    for column in ("test_accuracy_gain", "moran_p", "compactness_p"):
+        assert metrics[column].notna().all(), column
+    arguments = io.metadata(files.weights)["runs"][0]["arguments"]
+    own = {name.removeprefix("run0."): value for name, value in io.load_tensors(files.weights).items() if name.startswith("run0.")}  # fmt: skip  # noqa: E501
+    network, given = restored(own, 0, "wavelet-classifier", arguments), io.load_tensors(data)
+    z = network.code(network.embedding(network.features(torch.from_numpy(given["x"]).unsqueeze(1) / 255).flatten(1)))
+    expected = [z[given["y"] == label].mean(0) for label in range(4)]
+    np.testing.assert_allclose(io.load_tensors(files.layers)["run0.maps"], torch.stack(expected), rtol=1e-4, atol=1e-6)
+    drawn(files, "class-maps.png").draw_without_rendering()
+    drawn(files, "variants.png").draw_without_rendering()
+
+
 def test_folds_are_held_out_in_turn(tmp_path):
     data = images(tmp_path)
     model = MapModel.model_validate(
@@ -320,17 +354,19 @@ def test_alignment_of_capsules(tmp_path):
     drawn(files, "alignment.png").draw_without_rendering()
 
 
-def test_a_perceptron_with_a_shaped_layer(tmp_path):
+@pytest.mark.parametrize(
+    "penalty", [{"penalty": "gsr"}, {"penalty": "response", "filter": {"kernel": "abspline", "scales": 2}}]
+)
+def test_a_perceptron_with_a_shaped_layer(tmp_path, penalty):
     x = np.random.default_rng(0).integers(0, 2, (100, 5)).astype(np.float32)
     data = table(x, x[:, 0].astype(np.int64), tmp_path)
     settings = {
         "architecture": "mlp", "arguments": {"hidden": [4]}, "initialisation": "glorot-uniform", "epsilon": 1e-7,
         "learning_rate": 0.05, "batch": 25, "epochs": 15, "report_every": 10,
-        "regularization": {
-            "layer": "relu1", "penalty": "gsr", "weight": 0.01, "laplacian": "unnormalised", "form": "quadratic",
-            "graph": {"kind": "rings", "sizes": {"count": 1, "length": 4}},
-        },
     }  # fmt: skip
+    graph = {"kind": "rings", "sizes": {"count": 1, "length": 4}}
+    shape = Regularization.model_validate({"layer": "relu1", "weight": 0.01, "graph": graph} | penalty)
+    settings["regularization"] = shape.model_dump(mode="json")
     files = SimpleNamespace(weights=tmp_path / "weights.safetensors", training=tmp_path / "training.parquet")
     run("shape", {"data": data}, files, settings, model="m", block="000-001")
     training = io.load_table(files.training)
@@ -414,6 +450,30 @@ def entry(tmp_path, **changes):
 def test_entries_that_do_not_fit_are_refused(tmp_path, name, change, sentence):
     with pytest.raises(InputError, match=sentence):
         entry(tmp_path, **{name: change})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"penalty": "response"}, "filter.*a filter, since the penalty response has one"),
+        ({"filter": {"kernel": "heat"}}, "filter.*nothing, since the penalty gsr has none"),
+        (
+            {"penalty": "response", "filter": {"kernel": "heat"}, "graph": None},
+            "a graph, since the penalty response has",
+        ),
+        ({"penalty": "response", "filter": {"kernel": "meyer", "scales": 1}}, "2 or more of the kernel meyer"),
+    ],
+)
+def test_filters_that_do_not_fit_are_refused(change, sentence):
+    fitting = {"layer": "relu1", "weight": 1.0, "graph": {"kind": "star", "sizes": {"nodes": 4}}}
+    assert Regularization.model_validate(fitting).filter is None
+    with pytest.raises(ValueError, match=sentence):
+        Regularization.model_validate(fitting | change)
+
+
+def test_the_config_knows_the_kernels_of_the_library():
+    assert get_args(Kernel) == KERNELS
+    assert Filter(kernel="heat", scales=1).scales == 1
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -13,6 +13,7 @@ from interneuron.shaped_training import LayerPenalty, train_shaped
 from interneuron.structured_classifiers import accuracy, build, restored, train_classifiers
 from interneuron.structured_training import DivergedError
 from interneuron.training import train
+from interneuron.wavelets import filters
 
 RNG = np.random.default_rng(0)
 Y = torch.from_numpy(RNG.integers(3, size=60))
@@ -20,6 +21,10 @@ X = torch.from_numpy(RNG.integers(0, 80, (60, 8, 8)).astype(np.uint8))
 for sample, label in enumerate(Y.tolist()):  # something to learn
     X[sample, 2 * label : 2 * label + 2] = 255
 MAP = {"height": 8, "width": 8, "classes": 3, "channels": [3], "kernel": 3, "nodes": 6, "dropout": 0.0}
+WAVELETS = {
+    "height": 8, "width": 8, "classes": 3, "channels": [3], "kernel": 3, "dropout": 0.0,
+    "graph": {"kind": "grid", "sizes": {"height": 2, "width": 3}}, "atoms": {"kernel": "meyer", "scales": 2},
+}  # fmt: skip
 PERCEPTRON = {"height": 8, "width": 8, "classes": 3, "hidden": [6, 4]}
 GRID = lattices.grid(2, 3)
 
@@ -96,6 +101,52 @@ def test_penalised_training_is_that_of_a_plain_loop(layer, graph):
         found = restored(weights, s, "map-classifier", MAP)
         assert accuracy(found, X[:20], Y[:20], 255.0) == values(rows, "accuracy", "test")[s]
     assert len(values(rows, "gsr")) == 4
+
+
+def test_a_map_of_atoms_trains_as_a_plain_loop_and_comes_back_from_its_parameters():
+    weights, rows = run("wavelet-classifier", WAVELETS, weights={"gsr": 0.05}, graph=GRID)
+    assert set(weights) == set(run(seeds=[0])[0])  # the atoms are not among them
+    columns = np.concatenate([k.T for k in filters(GRID, "meyer", 2)], axis=1)
+    atoms, inverse = (torch.from_numpy(matrix).float() for matrix in (columns, np.linalg.pinv(columns)))
+    laplacian = torch.from_numpy(lattices.laplacian(GRID).toarray()).float()
+
+    def forward(network, x):
+        z = torch.softmax(network.embedding(network.features(x).flatten(1)) @ inverse.T, 1) @ atoms.T
+        return z, network.output(z)
+
+    for s in range(2):
+        network = build("map-classifier", MAP)
+        initialise(network, torch_generator(s, "initialisation"))
+        steps = torch.optim.Adam(network.parameters(), lr=1e-2)
+        order = torch_generator(s, "order")
+        for i in range(6):
+            if i % 3 == 0:
+                rows_of = torch.randperm(60, generator=order)
+            part = rows_of[16 * (i % 3) :][:16]
+            z, logits = forward(network, X[part].float().unsqueeze(1) / 255)
+            smooth = torch.einsum("bi,ij,bj->b", z, laplacian, z).mean()
+            steps.zero_grad()
+            (functional.cross_entropy(logits, Y[part]) + 0.05 * smooth).backward()
+            steps.step()
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(weights[name][s], parameter.detach(), rtol=1e-3, atol=1e-4)
+        found, x = restored(weights, s, "wavelet-classifier", WAVELETS), X[:20].float().unsqueeze(1) / 255
+        torch.testing.assert_close(found(x), forward(network, x)[1].detach(), rtol=1e-3, atol=1e-3)
+        assert accuracy(found, X[:20], Y[:20], 255.0) == values(rows, "accuracy", "test")[s]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"atoms": {"kernel": "haar"}}, "no kernel 'haar'"),
+        ({"atoms": {"kernel": "heat", "width": 2}}, "wavelet-classifier: .*width"),
+        ({"graph": {"kind": "paths", "sizes": {"count": 3, "length": 1}}}, "has no edges"),
+        ({"nodes": 6}, "wavelet-classifier: .*nodes"),
+    ],
+)
+def test_atoms_that_there_are_none_of_are_refused(change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        build("wavelet-classifier", WAVELETS | change)
 
 
 def test_a_seed_does_not_depend_on_its_company_and_the_global_generator_is_left_alone():
@@ -230,19 +281,37 @@ def test_a_weight_of_nothing_trains_as_without(architecture, arguments, layer):
         torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "graph"), [("gsr", GRID), ("l1", None), ("l2", None)])
+MEYER = {"kernel": "meyer", "scales": 3}
+KINDS = [("gsr", GRID, None), ("l1", None, None), ("l2", None, None), ("response", GRID, MEYER)]
+
+
+@pytest.mark.parametrize(("kind", "graph", "filter"), KINDS)
 @pytest.mark.parametrize(
     ("architecture", "arguments", "layer"),
     [("judge", JUDGE, "features.relu1"), ("conditional-vae", VAE, "decoder.relu2"), ("mlp", MLP, "relu1")],
 )
-def test_the_penalty_falls_on_any_layer_of_any_network(architecture, arguments, layer, kind, graph):
+def test_the_penalty_falls_on_any_layer_of_any_network(architecture, arguments, layer, kind, graph, filter):
     """On a convolution with six channels the graph's nodes are these."""
     rows = {
-        weight: shaped(architecture, arguments, layer=layer, kind=kind, weight=weight, graph=graph)[1]
+        weight: shaped(architecture, arguments, layer=layer, kind=kind, weight=weight, graph=graph, filter=filter)[1]
         for weight in (0.0, 100.0)
     }
     without, with_it = (values(rows[weight], "penalty")[-2:] for weight in (0.0, 100.0))
     assert np.mean(with_it) < 0.8 * np.mean(without)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 6), (2, 5, 6, 4, 3), (2, 5, 1, 2, 3)])
+def test_responses_to_filters_are_those_of_a_plain_loop(shape):
+    """Of units in row-major order, or of six channels, each of whose positions counts as a sample."""
+    z = torch.from_numpy(RNG.normal(size=shape)).float()
+    network = torch.nn.ModuleDict({"code": torch.nn.Identity()})
+    added = LayerPenalty(network, "code", "response", 1.0, graph=GRID, filter=MEYER)
+    network["code"](z)
+    found = added.take()
+    for s, values_of in enumerate(z.double().numpy()):
+        rows = values_of.reshape(5, 6) if values_of[0].size == 6 else np.moveaxis(values_of, 1, -1).reshape(-1, 6)
+        expected = np.mean([sum(abs(k @ row).sum() for k in filters(GRID, **MEYER)) for row in rows])
+        np.testing.assert_allclose(found[s], expected, rtol=1e-5)
 
 
 def test_a_shaped_network_that_diverges_keeps_the_weights_of_a_report(monkeypatch):
@@ -274,6 +343,16 @@ def test_shaped_networks_come_back_from_their_weights():
         ({"layer": "relu9", "kind": "l1", "weight": 1.0}, "no layer 'relu9' in the network, which has linear1, relu1"),
         ({"layer": "relu1", "kind": "gsr", "weight": 1.0}, "there is no graph"),
         ({"layer": "relu1", "kind": "l3", "weight": 1.0}, "the penalty is 'l3'"),
+        ({"layer": "relu1", "kind": "response", "weight": 1.0, "filter": MEYER}, "the penalty response takes one"),
+        (
+            {"layer": "relu1", "kind": "response", "weight": 1.0, "graph": GRID},
+            "the penalty is response and filter is None; `response` takes one, the others none",
+        ),
+        ({"layer": "relu1", "kind": "gsr", "weight": 1.0, "graph": GRID, "filter": MEYER}, "filter is {'kernel'"),
+        (
+            {"layer": "relu1", "kind": "response", "weight": 1.0, "graph": lattices.star(4), "filter": MEYER},
+            "6 units, and its graph 4 nodes",
+        ),
         ({"layer": "relu1", "kind": "l1", "weight": -1.0}, "0 or more"),
         ({"layer": "relu1", "kind": "gsr", "weight": 1.0, "graph": lattices.star(4)}, "6 units, and its graph 4 nodes"),
     ],

@@ -121,7 +121,14 @@ KINDS = {
             "supernodes.png": ("layers",),
             "variants.png": ("metrics",),
         },
-        architectures=("autoencoder", "map-classifier", "convolved-map", "map-perceptron", "capsule-net"),
+        architectures=(
+            "autoencoder",
+            "map-classifier",
+            "convolved-map",
+            "map-perceptron",
+            "capsule-net",
+            "wavelet-classifier",
+        ),
     ),
     # Last: studies of the kinds above may have these steps too.
     "attacks": Kind(

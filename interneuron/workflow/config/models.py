@@ -13,6 +13,7 @@ from interneuron.workflow.config.structured import (
     MapModel,
     MapPerceptronModel,
     Regularization,
+    WaveletModel,
 )
 from interneuron.workflow.refusals import RefusedError
 
@@ -307,4 +308,5 @@ Model = (
     | ConvolvedMapModel
     | MapPerceptronModel
     | CapsuleModel
+    | WaveletModel
 )

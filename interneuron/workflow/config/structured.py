@@ -23,6 +23,7 @@ from interneuron.workflow.refusals import MISSING, RefusedError, listed
 Kind = Literal["grid", "torus", "rings", "paths", "star", "tree", "complete", "capsules"]
 LaplacianKind = Literal["unnormalised", "symmetric", "random-walk"]
 Form = Literal["quadratic", "rayleigh"]
+Kernel = Literal["heat", "mexican-hat", "meyer", "abspline"]
 Weights = NotNegative | Annotated[list[NotNegative], Field(min_length=1), AfterValidator(once)]
 
 
@@ -85,24 +86,51 @@ class LearnedGraph(Entry):
     grace: Index = Field(default=200, description="Iterations after which the stop rule ends training.")
 
 
+class Filter(Entry):
+    """Filters on a graph: low-pass, and wavelet-like, localised ones."""
+
+    kernel: Kernel = Field(
+        description="`heat` (low-pass), or `mexican-hat`, `meyer`, `abspline`: one low-pass, the others wavelets.",
+        examples=["mexican-hat"],
+    )
+    scales: Count = Field(default=4, description="Filters a node; 2 or more, of `heat` 1 or more.")
+
+    @model_validator(mode="after")
+    def _scales(self) -> "Filter":
+        if self.scales < 2 and self.kernel != "heat":
+            raise RefusedError("scales", self.scales, f"2 or more of the kernel {self.kernel}")
+        return self
+
+
 class Regularization(Entry):
     """A penalty on the activations of one layer, added to the loss of any network's training."""
 
     layer: Text = Field(description="The layer, by its name in the network.", examples=["relu1", "decoder.relu1"])
-    penalty: Literal["gsr", "l1", "l2"] = Field(
-        default="gsr", description="`gsr` (z' L z, the graph's), `l1` (sum |z|) or `l2` (sum z^2); mean over the batch."
+    penalty: Literal["gsr", "l1", "l2", "response"] = Field(
+        default="gsr",
+        description="`gsr` (z' L z, the graph's), `l1` (sum |z|), `l2` (sum z^2) or `response` (sum |K z| over "
+        "the filters K on the graph); mean over the batch.",
     )
     weight: NotNegative = Field(
         description="Its weight beside the loss; 0 trains without, in the same way.", examples=[0.001]
     )
-    graph: FixedGraph | None = Field(default=None, description="The graph on the layer's units; needed by `gsr`.")
-    laplacian: LaplacianKind = Field(default="unnormalised", description="The graph's Laplacian.")
-    form: Form = Field(default="quadratic", description="z' L z, or `rayleigh`: z' L z / z' z, which has no scale.")
+    graph: FixedGraph | None = Field(
+        default=None, description="The graph on the layer's units; needed by `gsr`, `response`."
+    )
+    filter: Filter | None = Field(default=None, description="The filters of `response`, and of no other penalty.")
+    laplacian: LaplacianKind = Field(default="unnormalised", description="The graph's Laplacian, for `gsr`.")
+    form: Form = Field(
+        default="quadratic", description="Of `gsr`: z' L z, or `rayleigh`: z' L z / z' z, which has no scale."
+    )
 
     @model_validator(mode="after")
     def _graph(self) -> "Regularization":
-        if self.graph is None and self.penalty == "gsr":
-            raise RefusedError("graph", MISSING, "a graph, since the penalty gsr has one")
+        if self.graph is None and self.penalty in ("gsr", "response"):
+            raise RefusedError("graph", MISSING, f"a graph, since the penalty {self.penalty} has one")
+        if self.filter is None and self.penalty == "response":
+            raise RefusedError("filter", MISSING, "a filter, since the penalty response has one")
+        if self.filter is not None and self.penalty != "response":
+            raise RefusedError("filter", "given", f"nothing, since the penalty {self.penalty} has none")
         return self
 
 
@@ -329,6 +357,33 @@ class CapsuleModel(_Classifier):
 
     architecture: Literal["capsule-net"] = Field(description="The network: `capsule-net`; its capsules are `digits`.")
     arguments: CapsuleArguments = Field(default_factory=CapsuleArguments, description="Arguments of the architecture.")
+
+
+class WaveletArguments(Entry):
+    """Shape of a classifier whose map mixes atoms; sizes of images come from the data, the map's from the graph."""
+
+    channels: Annotated[list[Count], Field(min_length=1)] = Field(
+        default=[32, 64], description="Channels of each convolution; a 2 x 2 maximum follows each."
+    )
+    kernel: Count = Field(default=5, description="Side of the convolutions' square kernel, odd.")
+    dropout: Share = Field(default=0.4, description="Share of the map's units dropped in training.")
+    atoms: Filter = Field(description="The filters on the graph that are the atoms, of all scales at all nodes.")
+
+
+class WaveletModel(_Classifier):
+    """A convolutional classifier with a map of neurons that mixes localised atoms on its graph."""
+
+    architecture: Literal["wavelet-classifier"] = Field(
+        description="The network: `wavelet-classifier`; its map is `code`, A softmax(A+ s) with the atoms A."
+    )
+    arguments: WaveletArguments = Field(description="Arguments of the architecture.")
+    graph: FixedGraph = Field(description="The graph of the atoms and the penalties; the map has a unit a node.")
+
+    def settings(self, step: str = "regularise") -> dict[str, Any]:
+        """What a block's training gets: the graph is an argument of the network too."""
+        settings = super().settings(step)
+        settings["arguments"]["graph"] = {name: settings["graph"][name] for name in ("kind", "sizes")}
+        return settings
 
 
 class Patches(Entry):
