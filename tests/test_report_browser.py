@@ -143,10 +143,13 @@ def test_the_page_looks_like_something_at_its_anchors(report: SimpleNamespace, t
     for anchor in ("ledger", "tiny-traversal", "tiny-null"):
         shot = tmp_path / f"{anchor}.png"
         arguments = ("--window-size=1000,700", "--virtual-time-budget=5000", f"--screenshot={shot}")
-        chromium(tmp_path / anchor, *arguments, f"{report.file.as_uri()}#{anchor}")
-        with Image.open(shot) as picture:
-            assert picture.size == (1000, 700)
-            shots[anchor] = np.asarray(picture.convert("RGB"), dtype=int)
+        for attempt in range(3):  # on a busy machine the picture may be taken before anything is painted
+            chromium(tmp_path / f"{anchor}-{attempt}", *arguments, f"{report.file.as_uri()}#{anchor}")
+            with Image.open(shot) as picture:
+                assert picture.size == (1000, 700)
+                shots[anchor] = np.asarray(picture.convert("RGB"), dtype=int)
+            if shots[anchor].std() > 5:
+                break
         assert shots[anchor].std() > 5, "the page is not blank"
     assert not np.array_equal(shots["ledger"], shots["tiny-traversal"])
     # The verdicts' green and red.
