@@ -193,18 +193,17 @@ def test_a_ring_of_views(tmp_path):
 CLASSIFIER = {"layer": "code", "epochs": 2, "batch": 20, "variants": [{"name": "none"}, {"name": "gsr", "gsr": [0.01, 1.0]}]}  # fmt: skip  # noqa: E501
 
 
+CHOOSING = COMMON | CLASSIFIER | {
+    "architecture": "map-classifier",
+    "arguments": {"channels": [2], "kernel": 3, "nodes": 4, "dropout": 0.0},
+    "graph": {"kind": "grid", "sizes": {"height": 2, "width": 2}},
+    "hold_out": 20,
+}  # fmt: skip
+
+
 def test_weights_are_chosen_on_samples_held_out(tmp_path):
     data = images(tmp_path)
-    model = MapModel.model_validate(
-        COMMON
-        | CLASSIFIER
-        | {
-            "architecture": "map-classifier",
-            "arguments": {"channels": [2], "kernel": 3, "nodes": 4},
-            "graph": {"kind": "grid", "sizes": {"height": 2, "width": 2}},
-            "hold_out": 20,
-        }
-    )
+    model = MapModel.model_validate(CHOOSING)
     path = run("weigh", {"data": data}, [tmp_path / "choice.parquet"], model.settings("weigh"), model="m")[0]
     choice = io.load_table(path)
     assert choice["run"].tolist() == [0, 1, 2]
@@ -249,17 +248,7 @@ def test_a_map_of_wavelets(tmp_path):
 
 def test_folds_are_held_out_in_turn(tmp_path):
     data = images(tmp_path)
-    model = MapModel.model_validate(
-        COMMON
-        | CLASSIFIER
-        | {
-            "architecture": "map-classifier",
-            "arguments": {"channels": [2], "kernel": 3, "nodes": 4, "dropout": 0.0},
-            "graph": {"kind": "grid", "sizes": {"height": 2, "width": 2}},
-            "hold_out": 20,
-            "folds": 2,
-        }
-    )
+    model = MapModel.model_validate(CHOOSING | {"folds": 2})
     settings = model.settings("weigh")
     path = run("weigh", {"data": data}, [tmp_path / "choice.parquet"], settings, model="m")[0]
     given, about = io.load_tensors(data), io.metadata(data)

@@ -63,6 +63,15 @@ def pair(weights, layer):
     return weights[f"{layer}.weight"], weights[f"{layer}.bias"]
 
 
+def plain(seed):
+    """Network and optimiser of a plain loop, and the samples of its batches: two epochs of three."""
+    network = build("map-classifier", MAP)
+    initialise(network, torch_generator(seed, "initialisation"))
+    order = torch_generator(seed, "order")
+    parts = [part for _ in range(2) for part in torch.randperm(60, generator=order).split(16)[:3]]
+    return network, torch.optim.Adam(network.parameters(), lr=1e-2), parts
+
+
 @pytest.mark.parametrize("device", ["tpu", *([] if torch.cuda.is_available() else ["cuda"])])
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(InputError, match=f"device is '{device}', it takes one of cpu, cuda"):
@@ -75,14 +84,8 @@ def test_penalised_training_is_that_of_a_plain_loop(layer, graph):
     weights, rows = run(layer=layer, weights={"gsr": 0.05, "l1": 0.01, "l2": 0.02}, graph=graph)
     laplacian = torch.from_numpy(lattices.laplacian(graph).toarray()).float()
     for s in range(2):
-        network = build("map-classifier", MAP)
-        initialise(network, torch_generator(s, "initialisation"))
-        steps = torch.optim.Adam(network.parameters(), lr=1e-2)
-        order = torch_generator(s, "order")
-        for i in range(6):
-            if i % 3 == 0:
-                rows_of = torch.randperm(60, generator=order)
-            part = rows_of[16 * (i % 3) :][:16]
+        network, steps, parts = plain(s)
+        for part in parts:
             x = X[part].float().unsqueeze(1) / 255
             h = functional.leaky_relu(network.features.conv1(x), 0.2)  # before the maximum: the order changes nothing
             h = functional.max_pool2d(h, 2)
@@ -115,14 +118,8 @@ def test_a_map_of_atoms_trains_as_a_plain_loop_and_comes_back_from_its_parameter
         return z, network.output(z)
 
     for s in range(2):
-        network = build("map-classifier", MAP)
-        initialise(network, torch_generator(s, "initialisation"))
-        steps = torch.optim.Adam(network.parameters(), lr=1e-2)
-        order = torch_generator(s, "order")
-        for i in range(6):
-            if i % 3 == 0:
-                rows_of = torch.randperm(60, generator=order)
-            part = rows_of[16 * (i % 3) :][:16]
+        network, steps, parts = plain(s)
+        for part in parts:
             z, logits = forward(network, X[part].float().unsqueeze(1) / 255)
             smooth = torch.einsum("bi,ij,bj->b", z, laplacian, z).mean()
             steps.zero_grad()
