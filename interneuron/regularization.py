@@ -23,6 +23,10 @@ from interneuron.errors import InputError
 
 FORMS = ("quadratic", "rayleigh")
 
+# A sparse Laplacian with at most this many diagonals besides the main one, as those of grids, tori and rings, is kept
+# by its diagonals: each takes one pass over the activations, and the other form two transpositions.
+_DIAGONALS = 8
+
 # Added to z' z by the released code, so that a silent layer has a Rayleigh quotient.
 _SILENT = 1e-12
 
@@ -32,17 +36,25 @@ class Operator:
     """The symmetric part of one Laplacian, or of one a seed, in the form that products take.
 
     `matrix`: sparse CSR or dense [nodes, nodes]; for several seeds, block-diagonal CSR [seeds nodes, seeds nodes] or
-    dense [seeds, nodes, nodes]. `seeds` is None where all seeds share the matrix.
+    dense [seeds, nodes, nodes]. `seeds` is None where all seeds share the matrix. `diagonals`: of a sparse matrix with
+    few of them, each one's offset (column less row) and entries; the main one, offset 0, comes first. Otherwise empty.
     """
 
     matrix: Tensor
     nodes: int
     seeds: int | None
+    diagonals: Sequence[tuple[int, Tensor]] = ()
 
     def product(self, z: Tensor) -> Tensor:
         """L z of the rows of z [seeds, rows, nodes], each seed under its own L; a contiguous tensor of that shape."""
         if not self.matrix.is_sparse_csr:
             return z @ self.matrix
+        if self.diagonals:
+            found = z * self.diagonals[0][1]
+            for offset, entries in self.diagonals[1:]:
+                row, column = max(-offset, 0), max(offset, 0)
+                found[..., row : self.nodes - column].addcmul_(z[..., column : self.nodes - row], entries)
+            return found
         columns = z.reshape(-1, self.nodes).t() if self.seeds is None else z.transpose(1, 2).flatten(0, 1)
         # The product by a sparse matrix with torch's kernel for bags of embeddings: half the time of its CSR product.
         found = functional.embedding_bag(
@@ -85,7 +97,8 @@ def operator(laplacian: Any, dtype: torch.dtype = torch.float32, device: torch.d
         matrix, nodes, seeds = (dense + dense.mT) / 2, dense.shape[-1], len(dense) if dense.ndim == 3 else None
     if not torch.isfinite(matrix.values() if matrix.is_sparse_csr else matrix).all():
         raise InputError("a Laplacian has an entry that is infinite or NaN, and takes numbers")
-    return Operator(matrix.to(device), nodes, seeds)
+    diagonals = _diagonals(matrix) if matrix.is_sparse_csr and seeds is None else []
+    return Operator(matrix.to(device), nodes, seeds, [(offset, entries.to(device)) for offset, entries in diagonals])
 
 
 def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic") -> Tensor:
@@ -195,8 +208,9 @@ class _Penalty(torch.autograd.Function):
         rows = channels_last.reshape(len(samples), -1, laplacian.nodes)
         gradient = laplacian.product(rows)
         if form == "quadratic":
-            # A product of matrices is one pass; `vecdot` is two, and writes the products.
-            values = (gradient.flatten(1).unsqueeze(1) @ rows.flatten(1).unsqueeze(2)).view(-1) / rows.shape[1]
+            # `dot` is one pass; `vecdot` is two, and writes the products.
+            pairs = zip(gradient.flatten(1), rows.flatten(1), strict=True)
+            values = torch.stack([torch.dot(one, other) for one, other in pairs]) / rows.shape[1]
         else:
             norms = torch.linalg.vecdot(rows, rows) + _SILENT
             quotients = torch.linalg.vecdot(gradient, rows) / norms
@@ -230,6 +244,24 @@ def _compressed(matrix: Any, dtype: torch.dtype) -> Tensor:
             found.shape,
             check_invariants=True,
         )
+
+
+def _diagonals(matrix: Tensor) -> list[tuple[int, Tensor]]:
+    """The diagonals of a CSR matrix [nodes, nodes] as in `Operator`, or none where there are too many."""
+    nodes = matrix.shape[0]
+    columns = matrix.col_indices().long()
+    rows = torch.repeat_interleave(torch.arange(nodes), matrix.crow_indices().diff())
+    offsets = (columns - rows).unique()
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), offsets[offsets != 0]])
+    if len(offsets) > _DIAGONALS + 1:
+        return []
+    found = []
+    for offset in offsets.tolist():
+        on = columns - rows == offset
+        entries = torch.zeros(nodes - abs(offset), dtype=matrix.dtype)
+        entries[torch.minimum(rows, columns)[on]] = matrix.values()[on]
+        found.append((offset, entries))
+    return found
 
 
 @contextmanager

@@ -57,6 +57,25 @@ def test_value_and_gradient_are_those_of_the_formula(graph, kind, form):
         agree(lambda z, o=prepared: penalty(z, o, form), lambda z: written_out(z, dense, form), randn(5, 12))
 
 
+@pytest.mark.parametrize(
+    ("graph", "diagonals"),
+    [
+        (lattices.grid(3, 4), 4),
+        (lattices.torus(4, 5), 8),
+        (lattices.rings(2, 6), 4),
+        (lattices.paths(3, 2), 2),
+        (lattices.star(12), 0),
+    ],
+)
+@pytest.mark.parametrize("shape", [(7,), (3, 7)])
+def test_products_by_diagonals_are_those_by_rows(graph, diagonals, shape):
+    laplacian = operator(lattices.laplacian(graph, "random-walk"), torch.float64)
+    assert max(len(laplacian.diagonals) - 1, 0) == diagonals
+    z = randn(*shape, laplacian.nodes)
+    torch.testing.assert_close(laplacian.product(z), z @ laplacian.matrix.to_dense())
+    torch.testing.assert_close(laplacian.product(z), Operator(laplacian.matrix, laplacian.nodes, None).product(z))
+
+
 def test_the_quadratic_form_is_the_sum_over_edges():
     graph = lattices.grid(4, 5)
     z = randn(7, 20)
