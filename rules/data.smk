@@ -1,4 +1,7 @@
-"""From published bytes to arrays: `download` and `pack` check every SHA-256; `prepare` reads images, `tabulate` tables, `link` graphs."""
+"""From published bytes to arrays: `download` and `pack` check every SHA-256; `prepare` reads images, `tabulate` tables, `link` graphs.
+
+These jobs go first: then all trainings are ready, and no core is idle behind a long one.
+"""
 
 
 rule download:
@@ -9,6 +12,7 @@ rule download:
         "logs/download/{dataset}/{file}.log",
     wildcard_constraints:
         dataset=PLAN.one_of(PLAN.sources("download")),
+    priority: 1
     threads: 1
     resources:
         mem_mb=PLAN.memory(300),
@@ -27,6 +31,7 @@ rule pack:
         "logs/pack/{dataset}/{file}.log",
     wildcard_constraints:
         dataset=PLAN.one_of(PLAN.sources("pack")),
+    priority: 1
     threads: 1
     resources:
         mem_mb=PLAN.memory(300),
@@ -47,6 +52,7 @@ rule prepare:
         "logs/prepare/{dataset}.log",
     wildcard_constraints:
         dataset=PLAN.one_of(PLAN.datasets("prepare")),
+    priority: 1
     threads: 1
     resources:
         mem_mb=PLAN.memory(700),
@@ -67,6 +73,7 @@ rule tabulate:
         "logs/tabulate/{dataset}.log",
     wildcard_constraints:
         dataset=PLAN.one_of(PLAN.datasets("tabulate")),
+    priority: 1
     threads: 1
     resources:
         mem_mb=PLAN.memory(500),
@@ -87,6 +94,7 @@ rule link:
         "logs/link/{dataset}.log",
     wildcard_constraints:
         dataset=PLAN.one_of(PLAN.datasets("link")),
+    priority: 1
     threads: 1
     resources:
         mem_mb=PLAN.memory(500),
