@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from interneuron import lattices
 from interneuron.errors import InputError
+from interneuron.nets import Strided
 from interneuron.registry import Registry
 from interneuron.regularization import FORMS, operator, penalty
 from interneuron.seeds import torch_generator
@@ -122,6 +123,8 @@ def train_shaped(
     schedule: str = "constant",
     initialisation: str = "kaiming-normal",
     epsilon: float = 1e-8,
+    momentum: float | None = None,
+    halvings: float = 0.0,
     batch: int = 64,
     shift: int = 0,
     scale: float = 255.0,
@@ -131,11 +134,14 @@ def train_shaped(
     """Networks of one architecture, one a seed, trained side by side on the architecture's loss plus a penalty.
 
     The loss is `interneuron.training.train`'s for `conditional-vae` and `judge`, and the cross-entropy for `mlp` (of
-    two classes, the binary one of its logit). An incomplete last batch is dropped.
+    two classes, the binary one of its logit) and `strided`, whose dropout is that of
+    `interneuron.training.train_classifiers`. An incomplete last batch is dropped.
 
     Args:
         regularization: arguments of `LayerPenalty` but the network; a weight of 0 trains without, on the same path.
         initialisation, epsilon: of weights, and Adam's.
+        momentum: of gradient descent, which takes Adam's place where it is given.
+        halvings: how often the learning rate is halved in all, a little after each pass over the samples.
         The others: as in `interneuron.training.train`.
 
     Returns: as `interneuron.training.train`; `penalty` is the penalty without its weight.
@@ -164,7 +170,11 @@ def train_shaped(
         if int(values.min()) < 0 or int(values.max()) >= _classes(network):
             raise InputError(f"training: a {split} class is outside of 0 to {_classes(network) - 1}")
     added = LayerPenalty(network, **regularization)
-    steps = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=epsilon, fused=True)
+    steps: torch.optim.Optimizer
+    if momentum is None:
+        steps = torch.optim.Adam(network.parameters(), lr=learning_rate, eps=epsilon, fused=True)
+    else:
+        steps = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=momentum)
     # Stacked linear layers overwrite their gradients; those of the others would add up.
     overwritten = {id(p) for m in network.modules() if isinstance(m, _StackedLinear) for p in m.parameters()}
     others = [parameter for parameter in network.parameters() if id(parameter) not in overwritten]
@@ -175,7 +185,12 @@ def train_shaped(
     for i in range(iterations):
         if schedule == "cosine":
             steps.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * i / iterations)) / 2
-        total, metrics = measure(network, *sampler.draw(), **options)
+        elif halvings and i % sampler.batches == 0:
+            steps.param_groups[0]["lr"] = learning_rate * 2 ** (-halvings * i / iterations)
+        images, onehot, noise = sampler.draw()
+        if isinstance(network, Strided):
+            noise = torch.stack([torch.randn(batch, network.hidden, generator=one) for one in sampler.noises])
+        total, metrics = measure(network, images, onehot, noise, **options)
         metrics = {**metrics, "penalty": added.take()}
         if added.weight:
             total = total + added.weight * metrics["penalty"]
@@ -208,6 +223,11 @@ def _copied(network: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
 
 
+def _dropping(network: Any, x: Tensor, onehot: Tensor, noise: Tensor) -> Losses:
+    """The test split's noise is empty, and nothing is dropped."""
+    return _classification(lambda x: network(x, noise if noise.numel() else None), x, onehot, noise)
+
+
 def _perceptron(network: Any, x: Tensor, onehot: Tensor, noise: Tensor) -> Losses:
     logits = network(x)
     if logits.shape[-1] == 1:
@@ -218,5 +238,6 @@ def _perceptron(network: Any, x: Tensor, onehot: Tensor, noise: Tensor) -> Losse
 
 
 _MEASURES: Registry[Callable[..., Losses]] = Registry(
-    "architecture", {"conditional-vae": _conditional_beta_vae, "judge": _classification, "mlp": _perceptron}
+    "architecture",
+    {"conditional-vae": _conditional_beta_vae, "judge": _classification, "mlp": _perceptron, "strided": _dropping},
 )

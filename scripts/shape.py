@@ -15,6 +15,8 @@ OPTIONS = (
     "schedule",
     "initialisation",
     "epsilon",
+    "momentum",
+    "halvings",
     "batch",
     "shift",
     "iterations",

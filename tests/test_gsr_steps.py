@@ -10,13 +10,14 @@ import pytest
 import torch
 from synthetic import run, script
 
-from interneuron import gsr_plots, io, lattices, simulate
+from interneuron import gsr_plots, io, lattices, nets, simulate
 from interneuron.errors import InputError
 from interneuron.seeds import generator
 from interneuron.structured_classifiers import restored, train_classifiers
 from interneuron.wavelets import KERNELS
 from interneuron.workflow import config
 from interneuron.workflow.config.kinds import KINDS
+from interneuron.workflow.config.models import StridedModel
 from interneuron.workflow.config.structured import (
     PIECES,
     SIZES,
@@ -361,6 +362,27 @@ def test_a_perceptron_with_a_shaped_layer(tmp_path, penalty):
     training = io.load_table(files.training)
     assert (training[(training["split"] == "test") & (training["metric"] == "accuracy")]["value"] > 0.8).all()
     assert io.metadata(files.weights)["architecture"] == "mlp"
+
+
+def test_a_convolution_of_margins_classifier_with_a_shape(tmp_path):
+    data = images(tmp_path)
+    entry = {
+        "title": "t", "dataset": "d", "seeds": 2, "block": 2, "architecture": "strided",
+        "arguments": {"channels": [6, 4], "kernels": [3, 3], "strides": [2, 1], "hidden": 8}, "learning_rate": 0.05,
+        "batch": 20, "epochs": 3,
+        "regularization": {
+            "layer": "features.relu1", "weight": 0.1, "graph": {"kind": "rings", "sizes": {"count": 1, "length": 6}},
+        },
+    }  # fmt: skip
+    model = StridedModel.model_validate(entry)
+    assert model.step == "shape"
+    assert StridedModel.model_validate({**entry, "regularization": None}).step == "classifier"
+    files = SimpleNamespace(weights=tmp_path / "weights.safetensors", training=tmp_path / "training.parquet")
+    run("shape", {"data": data}, files, model.settings(), model="m", block="000-001")
+    penalties = io.load_table(files.training).query("metric == 'penalty'")["value"]
+    assert (penalties > 0).all()
+    network = nets.load(io.load_tensors(files.weights), io.metadata(files.weights), 1)
+    assert network.features.conv1.out_channels == 6
 
 
 def test_a_training_that_diverges_leaves_its_last_good_weights(tmp_path):

@@ -13,6 +13,7 @@ from interneuron.shaped_training import LayerPenalty, train_shaped
 from interneuron.structured_classifiers import accuracy, build, restored, train_classifiers
 from interneuron.structured_training import DivergedError
 from interneuron.training import train
+from interneuron.training import train_classifiers as train_plainly
 from interneuron.wavelets import filters
 
 RNG = np.random.default_rng(0)
@@ -278,6 +279,23 @@ def test_a_weight_of_nothing_trains_as_without(architecture, arguments, layer):
         torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-6)
 
 
+STRIDED = {"height": 8, "width": 8, "classes": 3, "channels": [6, 4], "kernels": [3, 3], "strides": [2, 1], "hidden": 6}
+
+
+def test_a_strided_classifier_descends_with_dropout_as_without_a_penalty():
+    options = {"epochs": 3, "learning_rate": 0.05, "momentum": 0.8, "halvings": 2.0, "batch": 16, "scale": 255.0}
+    rows = len(X) // 16 * 16
+    expected, _ = train_plainly("strided", STRIDED, X[:rows], Y[:rows], X, Y, [0, 1], **options)
+    del options["epochs"]
+    regularization = {"layer": "classifier.relu1", "kind": "l1", "weight": 0.0}
+    found, _ = train_shaped(
+        "strided", STRIDED, X[:rows], Y[:rows], X, Y, [0, 1], iterations=3 * rows // 16,
+        initialisation="glorot-uniform", regularization=regularization, **options,
+    )  # fmt: skip
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
+
+
 MEYER = {"kernel": "meyer", "scales": 3}
 KINDS = [("gsr", GRID, None), ("l1", None, None), ("l2", None, None), ("response", GRID, MEYER)]
 
@@ -285,7 +303,12 @@ KINDS = [("gsr", GRID, None), ("l1", None, None), ("l2", None, None), ("response
 @pytest.mark.parametrize(("kind", "graph", "filter"), KINDS)
 @pytest.mark.parametrize(
     ("architecture", "arguments", "layer"),
-    [("judge", JUDGE, "features.relu1"), ("conditional-vae", VAE, "decoder.relu2"), ("mlp", MLP, "relu1")],
+    [
+        ("judge", JUDGE, "features.relu1"),
+        ("conditional-vae", VAE, "decoder.relu2"),
+        ("mlp", MLP, "relu1"),
+        ("strided", STRIDED, "features.relu1"),
+    ],
 )
 def test_the_penalty_falls_on_any_layer_of_any_network(architecture, arguments, layer, kind, graph, filter):
     """On a convolution with six channels the graph's nodes are these."""

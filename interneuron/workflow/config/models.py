@@ -210,7 +210,7 @@ class StridedArguments(Entry):
         return self
 
 
-class StridedModel(_Model):
+class StridedModel(_Shaped):
     """A convolutional classifier of images without pooling, such as that of Carlini and Wagner 2017."""
 
     architecture: Literal["strided"] = Field(description="The network: `strided`.")
@@ -230,7 +230,7 @@ class StridedModel(_Model):
     @property
     def step(self) -> str:
         """The step that trains it."""
-        return "classifier"
+        return "classifier" if self.regularization is None else "shape"
 
 
 class PhotoArguments(Entry):
