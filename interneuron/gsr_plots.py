@@ -1,4 +1,4 @@
-"""Figures of graph spectral regularization: tables and arrays in, a matplotlib `Figure` out, in the style of `plots`.
+"""Figures of graph spectral regularization: tables and arrays in, a matplotlib `Figure` out, in the style of `canvas`.
 
 `tensors` and `about` are those of layers.safetensors: arrays by `run{number}.{name}` of one seed, and what the runs
 are.
@@ -7,15 +7,15 @@ are.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from interneuron import plots
+from interneuron.canvas import BLUE, DARK, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, WIDTH, YELLOW, StyledFigure, styled
 from interneuron.errors import InputError
 from interneuron.lattices import components as components_of
-from interneuron.plots import BLUE, DARK, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, WIDTH, YELLOW, _Figure, _styled
 
 COLOURS = (GREY, BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 MOST = 8
@@ -49,7 +49,7 @@ def name_of(run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(words)
 
 
-@_styled
+@styled
 def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Figure:
     """Class-average maps on the layer's graph, a row a run, and at its end the class of each node."""
     sizes = about["graph"]["sizes"]
@@ -57,9 +57,9 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
     shown = _with(tensors, about, "maps")
     classes = max(len(maps) for _, maps in shown)
     tall = 0.75 + (0.15 + 0.7 * min(1, shape[0] / shape[1])) * len(shown)
-    figure = _Figure(figsize=(WIDTH, tall), dpi=DPI)
+    figure = StyledFigure(figsize=(WIDTH, tall), dpi=DPI)
     grid = figure.subplots(len(shown), classes + 1, squeeze=False)
-    colours = [plots.mpl.colormaps["tab10" if classes <= 10 else "tab20"](c % 20) for c in range(classes)]
+    colours = [mpl.colormaps["tab10" if classes <= 10 else "tab20"](c % 20) for c in range(classes)]
     for row, (number, maps) in zip(grid, shown, strict=True):
         low, high = float(maps.min()), float(maps.max())
         for label, axes in enumerate(row[:-1]):
@@ -87,7 +87,7 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
     return figure
 
 
-@_styled
+@styled
 def variants(metrics: pd.DataFrame) -> Figure:
     """What every seed came to, by variant: a panel a metric that the study has."""
     table = metrics[metrics["level"] == "mean"]
@@ -97,7 +97,7 @@ def variants(metrics: pd.DataFrame) -> Figure:
     table = table.assign(run=_runs(table))
     runs = list(dict.fromkeys(table.sort_values(["variant", "weight"], kind="stable")["run"]))
     runs.sort(key=lambda run: run != "none")
-    figure = _Figure(figsize=(WIDTH, 0.6 + 2.4 * -(-len(names) // 2)), dpi=DPI, layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, 0.6 + 2.4 * -(-len(names) // 2)), dpi=DPI, layout="constrained")
     grid = list(figure.subplots(-(-len(names) // 2), min(2, len(names)), squeeze=False).flat)
     for axes, name in zip(grid, names, strict=False):
         for at, run in enumerate(runs):
@@ -115,11 +115,11 @@ def variants(metrics: pd.DataFrame) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def modules(metrics: pd.DataFrame) -> Figure:
     """Components of the learned graph against the number of modules, mean and 95 % interval of the mean over seeds."""
     table = metrics[(metrics["level"] == "run") & metrics["part"].str.isdecimal()]
-    figure = _Figure(figsize=(WIDTH, 3.6), dpi=DPI, layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, 3.6), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     ns = sorted(table["part"].astype(int).unique())
     for metric, colour, label in (
@@ -138,13 +138,13 @@ def modules(metrics: pd.DataFrame) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def components(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], above: float = 0.1) -> Figure:
     """Learned graphs as matrices, nodes sorted by their component."""
     shown = _with(tensors, about, "graph")[:MOST]
     across = min(4, len(shown))
     down = -(-len(shown) // across)
-    figure = _Figure(figsize=(WIDTH, 0.6 + 2.2 * down), dpi=DPI, layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, 0.6 + 2.2 * down), dpi=DPI, layout="constrained")
     grid = list(figure.subplots(down, across, squeeze=False).flat)
     for axes, (number, graph) in zip(grid, shown, strict=False):
         labels = components_of(np.where(graph > above, graph, 0).astype(np.float64))
@@ -163,11 +163,11 @@ def components(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], abov
     return figure
 
 
-@_styled
+@styled
 def pseudotime(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Figure:
     """Place of every neuron along its learned graph, and the mean pseudotime of its activity."""
     shown = _with(tensors, about, "place")[:4]
-    figure = _Figure(figsize=(WIDTH, 3.4), dpi=DPI, layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, 3.4), dpi=DPI, layout="constrained")
     grid = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, (number, place) in zip(grid, shown, strict=True):
         time = tensors[f"run{number}.time"]
@@ -179,14 +179,14 @@ def pseudotime(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
     return figure
 
 
-@_styled
+@styled
 def ring(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], metrics: pd.DataFrame) -> Figure:
     """Activity of the ring's nodes view by view, of the object in the middle of all by its correlation, by run."""
     table = metrics[(metrics["level"] == "run") & (metrics["seed"] == about["seed"])]
     last = table[table["weight"] == table["weight"].max()].sort_values(["ring_correlation", "part"])
     part = str(last["part"].iloc[len(last) // 2])
     shown = [(number, z) for number, z in _with(tensors, about, "ring") if about["runs"][number]["part"] == part]
-    figure = _Figure(figsize=(WIDTH, 3.4), dpi=DPI, layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, 3.4), dpi=DPI, layout="constrained")
     grid = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, (number, z) in zip(grid, shown, strict=True):
         run = about["runs"][number]
@@ -208,11 +208,11 @@ def ring(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], metrics: p
     return figure
 
 
-@_styled
+@styled
 def reconstruction(metrics: pd.DataFrame) -> Figure:
     """Error of the reconstruction against the weight of each penalty: median, and least to greatest of the seeds."""
     table = metrics[metrics["level"] == "mean"]
-    figure = _Figure(figsize=(WIDTH, 3.8), dpi=DPI, layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, 3.8), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     for at, (variant, of) in enumerate(table.groupby("variant", sort=True)):
         colour = COLOURS[(at + 1) % len(COLOURS)]
@@ -235,14 +235,14 @@ def reconstruction(metrics: pd.DataFrame) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def supernodes(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Figure:
     """Mean activity of every node by class, scaled to [0, 1] by node; lines part the graph's components."""
     width = int(about["graph"]["sizes"].get("length", 1))
     return _heat(tensors, about, "supernodes", "viridis", ("node", "class"), "Activity by class", width)
 
 
-@_styled
+@styled
 def alignment(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Figure:
     """Slope of the image's ink along every dimension of every class's capsule."""
     return _heat(tensors, about, "slopes", "RdBu_r", ("dimension", "class"), "Ink along the capsules' dimensions", 0)
@@ -258,7 +258,7 @@ def _heat(
     every: int,
 ) -> Figure:
     shown = _with(tensors, about, what)[:MOST]
-    figure = _Figure(figsize=(WIDTH, 3.0), dpi=DPI, layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, 3.0), dpi=DPI, layout="constrained")
     grid = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, (number, values) in zip(grid, shown, strict=True):
         limit = float(np.abs(values).max()) or 1.0

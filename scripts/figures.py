@@ -19,8 +19,8 @@ class Study:
     """The study's files, read when they are asked for, and what of them the picture is of: `digit`, the least seed.
 
     The settings of a study of neurons say `digit`, `active_above` and `fail_below` (the study's thresholds), and may
-    say `reported` (rows that a paper gives, drawn beside ours: see `plots.clusters` and `plots.sizes`); those of a
-    study of regions say `claims` (the paper's, with what it reported).
+    say `reported` (rows that a paper gives, drawn beside ours: see `clusters` and `sizes` in `thesis_plots`); those of
+    a study of regions say `claims` (the paper's, with what it reported).
     """
 
     def __init__(self, inputs: Any, settings: dict[str, Any]) -> None:
@@ -125,22 +125,24 @@ def images(study: Study) -> tuple[Any, ...]:
 
 
 def traversal(study: Study) -> Any:
-    return interneuron.plots.traversal(*images(study))
+    return interneuron.thesis_plots.traversal(*images(study))
 
 
 def traversal_frames(study: Study) -> Any:
-    return interneuron.plots.traversal_frames(*images(study))
+    return interneuron.thesis_plots.traversal_frames(*images(study))
 
 
 def effects(study: Study) -> Any:
     latents = study.active()
     title = f"Average causal effect of the active latents on the pixels of digit {study.digit}, seed {study.seed()}"
-    return interneuron.plots.effects(study.effect_of("effect", latents), study.names(latents), study.alphas(), title)
+    return interneuron.thesis_plots.effects(
+        study.effect_of("effect", latents), study.names(latents), study.alphas(), title
+    )
 
 
 def classes(study: Study) -> Any:
     title = f"Average causal effect of every class on the pixels, seed {study.seed()}"
-    return interneuron.plots.classes(study.pixels(f"seed{study.seed()}.class.effect"), title)
+    return interneuron.thesis_plots.classes(study.pixels(f"seed{study.seed()}.class.effect"), title)
 
 
 def published(study: Study) -> Any:
@@ -148,35 +150,35 @@ def published(study: Study) -> Any:
     latents = list(dict.fromkeys([study.latents()[0], study.latents()[-1]]))
     title = f"Effects from common draws, and as published, digit {study.digit}, seed {study.seed()}"
     both = [study.effect_of(kind, latents) for kind in ("effect", "published")]
-    return interneuron.plots.published(*both, study.names(latents), study.alphas(), title)
+    return interneuron.thesis_plots.published(*both, study.names(latents), study.alphas(), title)
 
 
 def kl(study: Study) -> Any:
-    return interneuron.plots.kl(study.kl(), study.active_above)
+    return interneuron.thesis_plots.kl(study.kl(), study.active_above)
 
 
 def preference(study: Study) -> Any:
-    return interneuron.plots.preference(study.strongest(study.table("sweep")), study.seed())
+    return interneuron.thesis_plots.preference(study.strongest(study.table("sweep")), study.seed())
 
 
 def clusters(study: Study) -> Any:
-    return interneuron.plots.clusters(study.strongest(study.table("sweep")), study.reported())
+    return interneuron.thesis_plots.clusters(study.strongest(study.table("sweep")), study.reported())
 
 
 def layers(study: Study) -> Any:
-    return interneuron.plots.layers(study.strongest(study.table("clusters")), study.seed())
+    return interneuron.thesis_plots.layers(study.strongest(study.table("clusters")), study.seed())
 
 
 def sizes(study: Study) -> Any:
     table = study.strongest(study.table("lesions"))
     table = table[(table["scope"] == "all") & (table["ablation"] == "zero")]
-    return interneuron.plots.sizes(table, study.reported())
+    return interneuron.thesis_plots.sizes(table, study.reported())
 
 
 def null(study: Study) -> Any:
     tables = [study.strongest(study.table(name)) for name in ("lesions", "null")]
     lesions, random = (table[table["ablation"] != "mean"] for table in tables)
-    return interneuron.plots.null(lesions, random, study.seed(), study.fail_below)
+    return interneuron.thesis_plots.null(lesions, random, study.seed(), study.fail_below)
 
 
 def lesions(study: Study) -> Any:
@@ -200,7 +202,7 @@ def lesions(study: Study) -> Any:
             f"{cluster}: {neurons:,} neurons, {accuracy:.0%}"
             for cluster, neurons, accuracy in zip(own["cluster"], own["neurons"], own["accuracy"], strict=True)
         ]
-        kind = interneuron.plots.READINGS.get(reading, (reading,))[0]
+        kind = interneuron.thesis_plots.READINGS.get(reading, (reading,))[0]
         panels.append(
             {
                 "title": f"clusters of {kind}, latent set to {alphas[at]:g}",
@@ -210,7 +212,7 @@ def lesions(study: Study) -> Any:
             }
         )
     title = f"Digit {study.digit} with one cluster silenced (its size; images that the judge still recognises)"
-    return interneuron.plots.lesions(panels, alphas, title)
+    return interneuron.thesis_plots.lesions(panels, alphas, title)
 
 
 def networks(study: Study) -> Any:
@@ -226,7 +228,7 @@ def regions(study: Study) -> Any:
         number = claim["reported"].removesuffix("%").strip()
         if claim["metric"] in ("regions", "accuracy") and number.isdecimal():
             reported[claim["metric"]] = float(number) / (100 if claim["reported"].endswith("%") else 1)
-    return interneuron.plots.regions(networks(study), reported)
+    return interneuron.region_plots.regions(networks(study), reported)
 
 
 def held(study: Study) -> Any:
@@ -244,7 +246,7 @@ def held(study: Study) -> Any:
 
 
 def row_of(study: Study, seed: int, title: str) -> dict[str, Any]:
-    """What `plots.importance` takes of one seed: its regions of most support."""
+    """What `region_plots.importance` takes of one seed: its regions of most support."""
     from interneuron import io
 
     path = next(path for path in study.inputs.maps if seed in io.metadata(path)["seeds"])
@@ -280,11 +282,11 @@ def importance(study: Study) -> Any:
     features = study.table("metrics")
     features = features[(features["level"] == "feature") & (features["seed"] == most)].set_index("feature")
     names = io.metadata(study.inputs.maps[0])["features"]
-    return interneuron.plots.importance(rows, names, [features["correlated"].get(name) == 1 for name in names])
+    return interneuron.region_plots.importance(rows, names, [features["correlated"].get(name) == 1 for name in names])
 
 
 def merging(study: Study) -> Any:
-    return interneuron.plots.merging(study.table("merging"), networks(study))
+    return interneuron.region_plots.merging(study.table("merging"), networks(study))
 
 
 def borders(study: Study) -> Any:
@@ -294,7 +296,7 @@ def borders(study: Study) -> Any:
     for path in study.inputs.maps:
         for seed in io.metadata(path)["seeds"]:
             quantiles[seed] = io.load_tensors(path, [f"seed{seed}.borders"])[f"seed{seed}.borders"]
-    return interneuron.plots.borders(quantiles, study.table("regions"))
+    return interneuron.region_plots.borders(quantiles, study.table("regions"))
 
 
 def readings(study: Study, table: Any) -> dict[str, Any]:
@@ -333,7 +335,7 @@ def first_samples(study: Study) -> Any:
         rows.append({"title": name, "images": pictures(study, known["sample_id"][first])})
         rows[-1] |= {"texts": texts, "marked": predicted != y}
     title = f"Samples first in each order, seed {seed} (red: taken for another class; names are numbers of classes)"
-    return interneuron.plots.samples(rows, title)
+    return interneuron.margin_plots.samples(rows, title)
 
 
 def pictures(study: Study, rows: Any) -> Any:
@@ -361,7 +363,7 @@ def inspection(study: Study) -> Any:
             found.setdefault(name, []).append([0, *shares[1:]])
     curves = {name: np.array(values) for name, values in found.items()}
     title = f"Errors found by inspecting the first samples of each order, {len(wrongs)} seeds"
-    return interneuron.plots.inspection(curves, float(np.median(wrongs)), title)
+    return interneuron.margin_plots.inspection(curves, float(np.median(wrongs)), title)
 
 
 def histograms(study: Study) -> Any:
@@ -388,7 +390,7 @@ def histograms(study: Study) -> Any:
                 }
             )
     title = f"Attacked images and others, seed {seed}, k = {study.settings['main']['k']}"
-    return interneuron.plots.histograms(panels, ("not attacked", "attacked"), title)
+    return interneuron.margin_plots.histograms(panels, ("not attacked", "attacked"), title)
 
 
 def attacks(study: Study) -> Any:
@@ -403,7 +405,7 @@ def attacks(study: Study) -> Any:
     first = np.flatnonzero(success)[:10]
     before = pictures(study, rows[attacked == 1][first])
     marked = np.zeros(len(first), bool)
-    return interneuron.plots.samples(
+    return interneuron.margin_plots.samples(
         [
             {"title": "before", "images": before, "texts": [""] * len(first), "marked": marked},
             {
@@ -418,7 +420,7 @@ def attacks(study: Study) -> Any:
 
 
 def labels(study: Study) -> Any:
-    return interneuron.plots.labels(study.table("metrics"))
+    return interneuron.margin_plots.labels(study.table("metrics"))
 
 
 # In the order in which MARGIN makes them, the final one last.
@@ -432,7 +434,7 @@ MEASURES = {
 
 
 def judged(study: Study) -> Any:
-    return interneuron.plots.judged(study.table("metrics"), MEASURES)
+    return interneuron.margin_plots.judged(study.table("metrics"), MEASURES)
 
 
 def overlays(study: Study) -> Any:
@@ -447,7 +449,7 @@ def overlays(study: Study) -> Any:
             photos.append(found.pop("photo"))
             maps.append({name: found[name] for name in (*OVERLAYS, *found) if name in found})
             names.append(f"image {seed}")
-    return interneuron.plots.overlays(photos, maps, names)
+    return interneuron.margin_plots.overlays(photos, maps, names)
 
 
 def reported_errors(study: Study) -> Any:
@@ -466,7 +468,7 @@ def reported_errors(study: Study) -> Any:
 def errors(study: Study) -> Any:
     table = study.table("metrics")
     selections, curves = (table[table["level"] == level] for level in ("selection", "curve"))
-    return interneuron.plots.errors(selections, curves, study.settings["main"], reported_errors(study))
+    return interneuron.margin_plots.errors(selections, curves, study.settings["main"], reported_errors(study))
 
 
 def selected(study: Study, role: str) -> Any:
@@ -488,7 +490,7 @@ def selected(study: Study, role: str) -> Any:
         names.append(f"{method}, {function.removeprefix('mmd-')}" + f"\n{how}" * bool(how))
     images = np.stack(rows)
     low, high = float(data.min()), float(data.max())
-    return interneuron.plots.selections((images - low) / (high - low), names, f"The first {role}")
+    return interneuron.margin_plots.selections((images - low) / (high - low), names, f"The first {role}")
 
 
 def prototypes(study: Study) -> Any:
@@ -501,7 +503,7 @@ def criticisms(study: Study) -> Any:
 
 def recall(study: Study) -> Any:
     table = study.table("metrics")
-    return interneuron.plots.recall(table[table["level"] == "method"], study.settings["main"], LOOKED_AT)
+    return interneuron.margin_plots.recall(table[table["level"] == "method"], study.settings["main"], LOOKED_AT)
 
 
 def layers_of(study: Study) -> Any:

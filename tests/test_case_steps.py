@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import sparse
 from synthetic import run, script
 
-from interneuron import baselines, claims, graphs, io, nets, plots, saliency
+from interneuron import baselines, claims, graphs, io, margin_plots, nets, saliency
 from interneuron.errors import InputError
 from interneuron.influence import influence
 from interneuron.seeds import generator
@@ -340,16 +340,16 @@ def test_figures(club, bright, tmp_path, name):
 def test_figures_refuse_what_does_not_fit():
     table = pd.DataFrame({"seed": [0], "method": ["random"], "p": [0], "labels": [2], "accuracy": [0.5]})
     with pytest.raises(InputError, match="no rows of the method symmetric"):
-        plots.labels(table)
+        margin_plots.labels(table)
     with pytest.raises(InputError, match="accuracy"):
-        plots.labels(table.drop(columns="accuracy"))
+        margin_plots.labels(table.drop(columns="accuracy"))
     with pytest.raises(InputError, match="deletion"):
-        plots.judged(table.assign(k=0), {"deletion": "deletion"})
+        margin_plots.judged(table.assign(k=0), {"deletion": "deletion"})
     photo = np.zeros((4, 4), np.uint8)
     with pytest.raises(InputError, match="got 1 photos, 0 sets of maps"):
-        plots.overlays([photo], [], ["a"])
+        margin_plots.overlays([photo], [], ["a"])
     with pytest.raises(InputError, match=r"map random is \[3, 4\], photo \[4, 4\]"):
-        plots.overlays([photo], [{"random": np.zeros((3, 4))}], ["a"])
+        margin_plots.overlays([photo], [{"random": np.zeros((3, 4))}], ["a"])
 
 
 def documented(heading):

@@ -14,7 +14,7 @@ from matplotlib.patches import StepPatch
 from PIL import Image
 from synthetic import FIGURES, Sizes, draw, write
 
-from interneuron import io, plots
+from interneuron import io, thesis_plots
 from interneuron.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +54,7 @@ def points(axes: Axes, hollow: bool) -> list[tuple[float, float]]:
 
 def test_a_mosaic_shows_every_pixel_of_every_image() -> None:
     images = np.random.default_rng(0).random((2, 3, 4, 5))
-    figure = plots.traversal(images, ["z1: 1.00 nats", "z0: 0.01 nats"], ALPHAS)
+    figure = thesis_plots.traversal(images, ["z1: 1.00 nats", "z0: 0.01 nats"], ALPHAS)
     (axes,) = figure.axes
     drawn = sheet(axes)
     assert drawn.shape == (2 * 5 - 1, 3 * 6 - 1)
@@ -69,18 +69,18 @@ def test_a_mosaic_shows_every_pixel_of_every_image() -> None:
 def test_effects_share_one_scale_that_is_even_around_zero() -> None:
     effect = np.random.default_rng(1).normal(size=(2, 3, 4, 4))
     limit = np.abs(effect).max()
-    figure = plots.effects(effect, ["a", "b"], ALPHAS)
+    figure = thesis_plots.effects(effect, ["a", "b"], ALPHAS)
     assert figure.axes[0].get_images()[0].get_clim() == (-limit, limit)
-    maps = plots.classes(effect[0]).axes[:3]
+    maps = thesis_plots.classes(effect[0]).axes[:3]
     assert {axes.get_images()[0].get_clim() for axes in maps} == {(-np.abs(effect[0]).max(), np.abs(effect[0]).max())}
-    zero = plots.effects(np.zeros((1, 3, 4, 4)), ["a"], ALPHAS)
+    zero = thesis_plots.effects(np.zeros((1, 3, 4, 4)), ["a"], ALPHAS)
     assert zero.axes[0].get_images()[0].get_clim() == (-1, 1)
 
 
 def test_published_effects_stand_below_those_from_common_draws() -> None:
     random = np.random.default_rng(2)
     ours, theirs = random.normal(size=(2, 2, 3, 4, 4))
-    axes = plots.published(ours, theirs, ["a", "b"], ALPHAS).axes[0]
+    axes = thesis_plots.published(ours, theirs, ["a", "b"], ALPHAS).axes[0]
     drawn = sheet(axes)
     assert np.array_equal(drawn[5:9, :4], theirs[0, 0])
     assert np.array_equal(drawn[10:14, 5:9], ours[1, 1])
@@ -90,17 +90,17 @@ def test_published_effects_stand_below_those_from_common_draws() -> None:
 def test_the_frames_go_there_and_back() -> None:
     images = np.zeros((2, 3, 4, 4))
     images[0] = np.array([0, 0.5, 1])[:, None, None]
-    frames = plots.traversal_frames(images, ["a", "b"], ALPHAS)
+    frames = thesis_plots.traversal_frames(images, ["a", "b"], ALPHAS)
     assert [frame.dtype for frame in frames] == [np.uint8] * 4
     assert len({frame.shape for frame in frames}) == 1
     assert np.array_equal(frames[1], frames[3])
     assert frames[0].sum() < frames[1].sum() < frames[2].sum()
-    assert len(plots.traversal_frames(images[:, :1], ["a", "b"], [0.0])) == 1
+    assert len(thesis_plots.traversal_frames(images[:, :1], ["a", "b"], [0.0])) == 1
 
 
 def test_kl_marks_what_is_active() -> None:
     frame = pd.DataFrame({"seed": [0, 0, 0, 1, 1, 1], "latent": [0, 1, 2] * 2, "kl": [0.02, 1.0, 0.2, 0.5, 0.0, 0.03]})
-    figure = plots.kl(frame, 0.1)
+    figure = thesis_plots.kl(frame, 0.1)
     (axes,) = figure.axes
     filled = [line for line in axes.lines if line.get_marker() == "o" and line.get_markerfacecolor() != "white"]
     assert [list(np.asarray(line.get_ydata())) for line in filled] == [[1.0, 0.2], [0.5]]
@@ -110,7 +110,7 @@ def test_kl_marks_what_is_active() -> None:
 
 def test_preference_is_drawn_by_its_distance_below_the_median(paths: SimpleNamespace) -> None:
     sweep = table(paths, "sweep")
-    figure = plots.preference(sweep, seed=1)
+    figure = thesis_plots.preference(sweep, seed=1)
     drawn = {}
     for axes, (reading, alpha) in zip(figure.axes, [(r, a) for r in ("activation", "A") for a in ALPHAS], strict=True):
         own = sweep[(sweep["seed"] == 1) & (sweep["reading"] == reading) & (sweep["alpha"] == alpha)]
@@ -134,7 +134,7 @@ def test_preference_is_drawn_by_its_distance_below_the_median(paths: SimpleNames
 def test_clusters_draws_every_seed_and_what_the_paper_gives(paths: SimpleNamespace) -> None:
     sweep = table(paths, "sweep")
     theirs = pd.DataFrame({"reading": ["activation", "activation"], "alpha": [-1.0, 1.0], "clusters": [9, 11]})
-    figure = plots.clusters(sweep, theirs)
+    figure = thesis_plots.clusters(sweep, theirs)
     for axes, reading in zip(figure.axes, ("activation", "A"), strict=True):
         own = sweep[sweep["chosen"] & (sweep["reading"] == reading)]
         for converged in (True, False):
@@ -143,13 +143,13 @@ def test_clusters_draws_every_seed_and_what_the_paper_gives(paths: SimpleNamespa
         bars = [line for line in axes.lines if line.get_marker() == "_"]
         assert [list(np.asarray(bar.get_ydata())) for bar in bars] == [[9, 11] if reading == "activation" else []]
     assert "reported in the paper" in texts(figure)
-    assert "reported in the paper" not in texts(plots.clusters(sweep))
+    assert "reported in the paper" not in texts(thesis_plots.clusters(sweep))
 
 
 def test_sizes_draws_the_sets_and_the_hidden_neurons_in_the_critical_one(paths: SimpleNamespace) -> None:
     lesions = table(paths, "lesions")
     lesions = lesions[(lesions["scope"] == "all") & (lesions["ablation"] == "zero")]
-    figure = plots.sizes(lesions, pd.DataFrame([{"set": "hidden", "reading": "", "low": 4, "high": 21}]))
+    figure = thesis_plots.sizes(lesions, pd.DataFrame([{"set": "hidden", "reading": "", "low": 4, "high": 21}]))
     wanted = [("important", "activation", "neurons"), ("important", "A", "neurons")]
     wanted += [("critical", "A", "neurons"), ("critical", "A", "hidden")]
     assert len(figure.axes) == 4
@@ -163,7 +163,7 @@ def test_sizes_draws_the_sets_and_the_hidden_neurons_in_the_critical_one(paths: 
 def test_null_has_the_observed_value_in_the_histogram(paths: SimpleNamespace) -> None:
     lesions, null = (table(paths, name) for name in ("lesions", "null"))
     lesions, null = (frame[frame["ablation"] == "zero"] for frame in (lesions, null))
-    figure = plots.null(lesions, null, seed=1)
+    figure = thesis_plots.null(lesions, null, seed=1)
     # important by activations and by effects, and critical; of all neurons and of hidden ones
     assert len(figure.axes) == 3 * 2
     for number, axes in enumerate(figure.axes):
@@ -182,7 +182,7 @@ def test_null_has_the_observed_value_in_the_histogram(paths: SimpleNamespace) ->
 
 
 def test_layers_counts_every_neuron_once(paths: SimpleNamespace) -> None:
-    figure = plots.layers(table(paths, "clusters"))
+    figure = thesis_plots.layers(table(paths, "clusters"))
     for axes in figure.axes:
         heights = [[bar.get_height() for bar in layer] for layer in axes.containers]  # type: ignore[attr-defined]
         assert [sum(layer) for layer in heights] == [size for _, size in paths.sizes.layers]
@@ -192,7 +192,7 @@ def test_layers_counts_every_neuron_once(paths: SimpleNamespace) -> None:
 def test_lesions_marks_the_clusters_without_which_the_digit_is_lost() -> None:
     images = np.random.default_rng(3).random((3, 3, 4, 4))
     panel = {"title": "t", "images": images, "names": ["intact", "0: 9", "1: 5"], "fails": [False, True, False]}
-    figure = plots.lesions([panel, panel, panel], ALPHAS)
+    figure = thesis_plots.lesions([panel, panel, panel], ALPHAS)
     assert len(figure.axes) == 3
     for axes in figure.axes:
         assert [text.get_text() for text in axes.get_yticklabels()] == ["intact", "✗ 0: 9", "1: 5"]
@@ -205,17 +205,17 @@ def test_bad_input_is_named_in_one_sentence(paths: SimpleNamespace) -> None:
     broken = images.copy()
     broken[0, 0, 0, 0] = np.nan
     cases = [
-        (lambda: plots.traversal(images[0], ["a"], ALPHAS), "latents, alphas, height, width"),
-        (lambda: plots.traversal(images, ["a"], ALPHAS), "1 names and 3 alphas do not fit"),
-        (lambda: plots.traversal_frames(images, ["a", "b"], [0.0]), "2 names and 1 alphas do not fit"),
-        (lambda: plots.effects(broken, ["a", "b"], ALPHAS), "1 values that are not finite"),
-        (lambda: plots.classes(images), "classes, height, width"),
-        (lambda: plots.published(images, images[:1], ["a", "b"], ALPHAS), "must be alike"),
-        (lambda: plots.kl(pd.DataFrame({"seed": [0]})), "lacks latent, kl"),
-        (lambda: plots.kl(pd.DataFrame({"seed": [], "latent": [], "kl": []})), "no rows"),
-        (lambda: plots.preference(sweep, seed=9), "seed 9 is not in the table; it has 0, 1"),
-        (lambda: plots.preference(sweep[sweep["median"]]), "below the median"),
-        (lambda: plots.clusters(sweep, pd.DataFrame({"alpha": [1]})), "lacks reading, clusters"),
+        (lambda: thesis_plots.traversal(images[0], ["a"], ALPHAS), "latents, alphas, height, width"),
+        (lambda: thesis_plots.traversal(images, ["a"], ALPHAS), "1 names and 3 alphas do not fit"),
+        (lambda: thesis_plots.traversal_frames(images, ["a", "b"], [0.0]), "2 names and 1 alphas do not fit"),
+        (lambda: thesis_plots.effects(broken, ["a", "b"], ALPHAS), "1 values that are not finite"),
+        (lambda: thesis_plots.classes(images), "classes, height, width"),
+        (lambda: thesis_plots.published(images, images[:1], ["a", "b"], ALPHAS), "must be alike"),
+        (lambda: thesis_plots.kl(pd.DataFrame({"seed": [0]})), "lacks latent, kl"),
+        (lambda: thesis_plots.kl(pd.DataFrame({"seed": [], "latent": [], "kl": []})), "no rows"),
+        (lambda: thesis_plots.preference(sweep, seed=9), "seed 9 is not in the table; it has 0, 1"),
+        (lambda: thesis_plots.preference(sweep[sweep["median"]]), "below the median"),
+        (lambda: thesis_plots.clusters(sweep, pd.DataFrame({"alpha": [1]})), "lacks reading, clusters"),
     ]
     for call, sentence in cases:
         with pytest.raises(InputError, match=sentence):
@@ -231,8 +231,8 @@ def test_where_nothing_converged_the_figure_says_so(tmp_path: Path) -> None:
         with Image.open(draw(paths, tmp_path / name)) as picture:
             assert picture.width == 880
             assert picture.height < 150
-    assert texts(plots.lesions([], ALPHAS)) == ["Images with one cluster silenced", plots.NONE_CONVERGED]
-    assert texts(plots.clusters(sweep[~sweep["chosen"]]))[1].startswith("No preference was chosen")
+    assert texts(thesis_plots.lesions([], ALPHAS)) == ["Images with one cluster silenced", thesis_plots.NONE_CONVERGED]
+    assert texts(thesis_plots.clusters(sweep[~sweep["chosen"]]))[1].startswith("No preference was chosen")
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 from synthetic import run
 
-from interneuron import claims, evaluate, io, nets, plots, region_metrics
+from interneuron import claims, evaluate, io, nets, region_metrics, region_plots
 from interneuron.errors import InputError
 from interneuron.workflow import config
 from interneuron.workflow.config.kinds import KINDS
@@ -389,7 +389,7 @@ def texts(figure):
 
 def test_the_seeds_that_are_shown_are_the_one_like_the_paper_and_the_one_in_the_middle(study, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(plots, "importance", lambda *parts: drawn.append(parts) or mpl.figure.Figure())
+    monkeypatch.setattr(region_plots, "importance", lambda *parts: drawn.append(parts) or mpl.figure.Figure())
     draw(study, tmp_path / "importance.png")
     (rows, features, flagged) = drawn[0]
     metrics = of(study, "metrics")
@@ -408,7 +408,7 @@ def test_importance_draws_weights_and_flags():
         {"title": "01|1", "weights": weights, "spread": weights / 2},
         {"title": "00|1", "weights": 0 * weights, "spread": 0 * weights},
     ]
-    figure = plots.importance([{"title": "Seed 3", "regions": regions}], ["a", "b", "c"], [False, True, False])
+    figure = region_plots.importance([{"title": "Seed 3", "regions": regions}], ["a", "b", "c"], [False, True, False])
     said = texts(figure)
     assert {"Seed 3", "01|1", "00|1", "a", "b*", "c", "all weights\nare 0", "* correlated with another"} <= set(said)
     bars = [
@@ -418,7 +418,7 @@ def test_importance_draws_weights_and_flags():
     ]
     assert bars == [3, -1, 0, 0, 0, 0]
     many = np.arange(20.0)
-    figure = plots.importance(
+    figure = region_plots.importance(
         [{"title": "", "regions": [{"title": "", "weights": many, "spread": many}]}], [f"f{i}" for i in range(20)]
     )
     named = dict.fromkeys(text for text in texts(figure) if re.fullmatch(r"f\d+", text))
@@ -428,29 +428,29 @@ def test_importance_draws_weights_and_flags():
 def test_regions_counts_seeds_by_what_they_learned(study):
     metrics = of(study, "metrics")
     networks = metrics[metrics["level"] == "network"]
-    figure = plots.regions(networks, {"regions": 3.0})
+    figure = region_plots.regions(networks, {"regions": 3.0})
     left = figure.findobj(mpl.axes.Axes)[0]
     assert sum(patch.get_height() for patch in left.patches) == len(networks)
     assert "reported in the paper" in texts(figure)
-    assert "reported in the paper" not in texts(plots.regions(networks))
-    plots.regions(networks.assign(regions=[5, 800, 60000, 59000])).draw_without_rendering()
+    assert "reported in the paper" not in texts(region_plots.regions(networks))
+    region_plots.regions(networks.assign(regions=[5, 800, 60000, 59000])).draw_without_rendering()
 
 
 def test_bad_input_is_named_in_one_sentence(study):
     path, regions = of(study, "merging"), of(study, "regions")
     for call in (
-        lambda: plots.regions(pd.DataFrame({"seed": [0]})),
-        lambda: plots.merging(path.drop(columns="chosen"), path),
-        lambda: plots.borders({0: np.ones(101)}, regions.drop(columns="border")),
+        lambda: region_plots.regions(pd.DataFrame({"seed": [0]})),
+        lambda: region_plots.merging(path.drop(columns="chosen"), path),
+        lambda: region_plots.borders({0: np.ones(101)}, regions.drop(columns="border")),
     ):
         with pytest.raises(InputError, match="the table lacks"):
             call()
     with pytest.raises(InputError, match="got no distances"):
-        plots.borders({}, regions)
+        region_plots.borders({}, regions)
     with pytest.raises(InputError, match="got no regions"):
-        plots.importance([], ["a"])
+        region_plots.importance([], ["a"])
     row = {"title": "", "regions": [{"title": "", "weights": [1, 2], "spread": [1, 2]}]}
     with pytest.raises(InputError, match="2 weights and 1 flags of 1 features"):
-        plots.importance([row], ["a"])
+        region_plots.importance([row], ["a"])
     # A network without a border within reach has infinite distances.
-    plots.borders({0: np.full(101, np.inf)}, regions.assign(border=np.inf)).draw_without_rendering()
+    region_plots.borders({0: np.full(101, np.inf)}, regions.assign(border=np.inf)).draw_without_rendering()

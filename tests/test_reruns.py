@@ -224,7 +224,7 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         BELOW["figures"],
     ),
     "change a plotting function": (
-        edits(("interneuron/plots.py", "def kl(", "def kl(*, other=1):\n    pass\n\n\n@_styled\ndef kl(")),
+        edits(("interneuron/thesis_plots.py", "def kl(", "def kl(*, other=1):\n    pass\n\n\n@styled\ndef kl(")),
         BELOW["figures"],
     ),
     "change a claim's text": (edits((ENTRY, "exactly one latent changes", "just one latent changes")), BELOW["claims"]),
@@ -257,7 +257,7 @@ def test_jobs_are_no_more_than_those_that_must(folder: Folder) -> None:
     steps = ("train", "activations", "ace", "cluster", "lesion", "evaluate", "claims", "report")
     assert [jobs[rule] for rule in steps] == [1] * len(steps)
     folder.edit("config/models/vae-test.yaml", "seeds: 6", "seeds: 4")
-    folder.edit("interneuron/plots.py", "def kl(", "def kl(*, other=1):\n    pass\n\n\n@_styled\ndef kl(")
+    folder.edit("interneuron/thesis_plots.py", "def kl(", "def kl(*, other=1):\n    pass\n\n\n@styled\ndef kl(")
     assert planned(folder) == {"figures": 1, "report": 1}
 
 
