@@ -1,7 +1,8 @@
-"""One network under the methods of the other papers: clusters of its neurons, lesions of their patches, its regions.
+"""One network under the methods of the other papers: clusters of its neurons, lesions, regions, influential samples.
 
 Rows are those of `interneuron.gsr_metrics`, so that networks with and without a shaped layer can be compared. Sources:
-Frey and Dueck 2007 (affinity propagation), Hui 2022 (lesions of clusters), Picchiotti and Gori 2021 (regions).
+Frey and Dueck 2007 (affinity propagation), Hui 2022 (lesions of clusters), Picchiotti and Gori 2021 (regions), Anirudh
+et al. 2021 (influence).
 """
 
 from typing import Any
@@ -12,18 +13,22 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from interneuron import lattices
+from interneuron import graphs, lattices
+from interneuron.boundary_metrics import auroc
 from interneuron.capture import hooked
 from interneuron.clustering import affinity_propagation
 from interneuron.errors import InputError
 from interneuron.evaluate import adjusted_rand
+from interneuron.influence import influence
 from interneuron.regions import activation_patterns, unique_patterns
+from interneuron.signals import distrust
 from interneuron.similarity import constant, spearman
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Row = dict[str, Any]
 
+_NEIGHBOURS = 30
 _PAIRS = 100
 _STEPS = 200
 
@@ -140,6 +145,23 @@ def region_counts(network: nn.Module, x: Tensor, stream: np.random.Generator) ->
         {"metric": "region_entropy", "value": float(-(shares * np.log2(shares)).sum())},
         {"metric": "line_regions", "value": float(1 + changes.mean())},
     ]
+
+
+def misread_influence(z: npt.ArrayLike, predicted: npt.ArrayLike, y: npt.ArrayLike) -> list[Row]:
+    """Row on whether MARGIN's influence finds the samples that a network misreads, on the graph of a layer's activity.
+
+    `misread_auroc`: probability that a misread sample has more influence than another. The graph joins the 30 nearest
+    neighbours by activities z [samples, neurons] (all, of fewer samples); the function on it is the share of a sample's
+    neighbours that the network takes for another class, `predicted` [samples]; y: the classes. NaN where none or all
+    are misread, or one class is all that is predicted. Source: Anirudh et al. 2021, case IV, k as in section 4.
+    """
+    taken = np.asarray(predicted, np.int64)
+    found = np.nan
+    if len(np.unique(taken)) > 1:
+        values = np.asarray(z, np.float32)
+        graph = graphs.knn_graph(graphs.neighbours(values, min(_NEIGHBOURS, len(values) - 1)))
+        found = auroc(influence(graph, distrust(graph, taken)), taken != np.asarray(y))
+    return [{"metric": "misread_auroc", "value": found}]
 
 
 def _clusters(x: npt.NDArray[np.float32]) -> Int64 | None:

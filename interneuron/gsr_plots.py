@@ -25,6 +25,7 @@ SHOWN = {
     "stability": "agreement of the clusters of two halves",
     "sharpness": "lost by a patch's class, less by the others",
     "line_regions": "linear regions from one sample to another",
+    "misread_auroc": "AUROC of influence for misread samples",
     "test_accuracy": "test images classified right",
     "test_reconstruction": "mean squared error of the test split",
     "moran_z": "Moran's I of class maps, sd above random orders",

@@ -117,7 +117,7 @@ def slopes_of(about, run, tensors, which, samples, settings):
 
 
 def chained(about, run, tensors, which, samples, settings, layer, stream):
-    """Rows of one network on clusters of its neurons, lesions of its patches, and its regions."""
+    """Rows of one network on clusters of its neurons, lesions of its patches, its regions, and influential samples."""
     import torch
 
     from interneuron import chain, structured_classifiers
@@ -125,13 +125,14 @@ def chained(about, run, tensors, which, samples, settings, layer, stream):
     network = structured_classifiers.restored(tensors, which, about["architecture"], run["arguments"])
     some = slice(0, settings["samples"])
     x = torch.from_numpy(samples.x[some].reshape(len(samples.x[some]), -1).astype(np.float32) / samples.scale)
-    values, segments, graph = layer
+    values, segments, graph, taken = layer
     patches = chain.largest_patches(segments, graph, samples.classes)
     lesions = (patches, settings["permutations"], stream)
     return [
         *chain.neuron_clusters(values[some].numpy(), stream),
         *chain.patch_lesions(network, about["layer"], x, samples.y[some], *lesions),
         *chain.region_counts(network, x, stream),
+        *chain.misread_influence(values[some].numpy(), taken[some], samples.y[some]),
     ]
 
 
@@ -189,7 +190,8 @@ def main(job):
                 kept["slopes"] = slopes_of(about, run, weights, which, samples, of)
                 own += gsr_metrics.alignment(kept["slopes"], of["permutations"], stream)
             if of := settings["chain"]:
-                own += chained(about, run, weights, which, samples, of, (values, kept["segments"], fixed), stream)
+                layer = values, kept["segments"], fixed, taken[which]
+                own += chained(about, run, weights, which, samples, of, layer, stream)
             keys = {"seed": seed, **{key: run[key] for key in ("part", "variant", "weight")}}
             rows += [{**keys, "value": np.nan, "null": np.nan, "sd": np.nan, "p": np.nan} | row for row in own]
             # Pictures show one seed.

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 from sklearn.cluster import AffinityPropagation
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from interneuron import chain, gsr_metrics, lattices, regions, structure
 from interneuron.errors import InputError
@@ -238,6 +239,30 @@ def test_regions_on_a_line_are_one_more_than_its_borders():
     assert found["line_regions"]["value"] == 10
     assert found["regions"]["value"] == 2
     assert by_name(chain.region_counts(network, x[[0, 0]], np.random.default_rng(0)))["line_regions"]["value"] == 1
+
+
+def test_influence_finds_samples_that_lie_among_those_of_another_class():
+    """Two clouds, each its class; one sample a cloud is taken for the other class, and so is misread."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 100)
+    z = rng.normal(size=(200, 3)) + 10 * y[:, None]
+    predicted = y.copy()
+    predicted[[5, 150]] = 1 - y[[5, 150]]
+    (row,) = chain.misread_influence(z, predicted, y)
+    assert row["metric"] == "misread_auroc"
+    assert row["value"] == 1
+    index = cKDTree(z).query(z, 31)[1][:, 1:]
+    graph = np.zeros((200, 200))
+    graph[np.arange(200)[:, None], index] = 1
+    graph = np.maximum(graph, graph.T)
+    predicted = np.where(rng.random(200) < 0.2, 1 - y, y)
+    f = (graph * (predicted[:, None] != predicted)).sum(1) / graph.sum(1)
+    scale = 1 / np.sqrt(graph.sum(1))
+    influence = abs(f - (scale[:, None] * graph * scale) @ f)
+    (row,) = chain.misread_influence(z, predicted, y)
+    assert row["value"] == pytest.approx(roc_auc_score(predicted != y, influence), abs=1e-3)
+    for taken in (y, np.zeros(200, int)):
+        assert np.isnan(chain.misread_influence(z, taken, y)[0]["value"])
 
 
 def test_regions_are_counted_by_their_patterns():

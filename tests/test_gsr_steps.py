@@ -318,7 +318,7 @@ def test_the_chain_of_methods(tmp_path):
     metrics = io.load_table(files.metrics)
     for column in ("regions", "region_entropy", "regions_gain"):
         assert metrics[column].notna().all(), column
-    assert {"clusters", "stability", "sharpness", "own_loss"} <= set(metrics)
+    assert {"clusters", "stability", "sharpness", "own_loss", "misread_auroc"} <= set(metrics)
     drawn(files, "variants.png").draw_without_rendering()
 
 

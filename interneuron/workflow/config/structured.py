@@ -444,7 +444,7 @@ class Alignment(Entry):
 
 
 class Chain(Entry):
-    """The methods of the other papers on the same network: clusters, lesions of patches, linear regions."""
+    """The methods of the other papers on the same network: clusters, lesions of patches, linear regions, influence."""
 
     samples: Annotated[int, Field(ge=4)] = Field(default=2000, description="At most so many samples.")
     permutations: Annotated[int, Field(ge=2)] = Field(default=99, description="Random orders of the nodes.")
@@ -462,7 +462,9 @@ class Structure(Entry):
     pseudotime: Pseudotime | None = Field(default=None, description="Of a learned graph and cells that develop.")
     mixture: Mixture | None = Field(default=None, description="Of one class among two others.")
     alignment: Alignment | None = Field(default=None, description="Of capsules.")
-    chain: Chain | None = Field(default=None, description="Of clusters, lesions and regions of the same network.")
+    chain: Chain | None = Field(
+        default=None, description="Of clusters, lesions, regions and influence in the same network."
+    )
 
 
 class EvaluateStructure(Entry):
