@@ -216,12 +216,14 @@ def test_a_plain_decorator_does_not_open_what_it_decorates(repository: Repositor
     plain = "def d(f):\n    def g():\n        return f()\n    return g\n"
     keeps = "KEPT = []\ndef d(f):\n    KEPT.append(f)\n    return f\n"
     for decorator, counts in ((plain, False), (keeps, True)):
-        repository.write(
-            "interneuron/lesion.py", f"{decorator}\ndef lesion(x):\n    pass\n\n@d\ndef other():\n    return 1\n"
-        )
-        before = repository.taken()
-        repository.replace("interneuron/lesion.py", "return 1", "return 2")
-        assert (repository.taken() != before) is counts
+        repository.write("interneuron/wrapping.py", decorator)
+        for there in (decorator, "from interneuron.wrapping import d\n"):
+            repository.write(
+                "interneuron/lesion.py", f"{there}\ndef lesion(x):\n    pass\n\n@d\ndef other():\n    return 1\n"
+            )
+            before = repository.taken()
+            repository.replace("interneuron/lesion.py", "return 1", "return 2")
+            assert (repository.taken() != before) is counts
 
 
 @pytest.mark.parametrize("base", ["", "(f())"])

@@ -168,7 +168,7 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "change a filter of signals": (
         edits(("interneuron/influence.py", "    smooth = signal\n", "    smooth = +signal\n")),
-        BELOW["influence"] | BELOW["saliency"] | BELOW["active"],
+        BELOW["influence"] | BELOW["saliency"] | BELOW["active"] | BELOW["structure"],
     ),
     "change the neighbours of one study": (
         edits(("config/studies/margin-prototypes-test.yaml", "k: [5, 10]", "k: [6, 10]")),

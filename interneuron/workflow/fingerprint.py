@@ -77,6 +77,7 @@ class Fingerprints:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self._trees: dict[Path, tuple[ast.Module, bytes]] = {}
         self._modules: dict[Path, _Module] = {}
         self._files: dict[str, Path | None] = {}
         self._found: dict[tuple[str, frozenset[str]], dict[str, str]] = {}
@@ -126,17 +127,26 @@ class Fingerprints:
     def module(self, path: Path, name: str | None) -> _Module:
         """The file at `path` in pieces; `name` is its dotted name in the library, None outside of it."""
         if path not in self._modules:
-            shown = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+            tree, source = self.tree(path)
+            self._modules[path] = _Reader(self, path, self._shown(path), name, b"__doc__" in source).read(tree)
+        return self._modules[path]
+
+    def tree(self, path: Path) -> tuple[ast.Module, bytes]:
+        """The file at `path` as a syntax tree, and its text."""
+        if path not in self._trees:
+            shown = self._shown(path)
             try:
                 source = path.read_bytes()
-                tree = ast.parse(source)
+                self._trees[path] = ast.parse(source), source
             except OSError as error:
                 raise InputError(f"{shown}: cannot be read ({error.strerror})") from None
             except (SyntaxError, ValueError) as error:
                 line = getattr(error, "lineno", None) or 0
                 raise InputError(f"{shown}: line {line} is no Python ({getattr(error, 'msg', error)})") from None
-            self._modules[path] = _Reader(self, path, shown, name, b"__doc__" in source).read(tree)
-        return self._modules[path]
+        return self._trees[path]
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
 
 class _Walk:
@@ -203,7 +213,7 @@ class _Reader:
             self.package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         self.loader = shown == f"{PACKAGE}/__init__.py"
         self.bound: dict[str, set[Reference]] = {}  # names that imports at the top bind to what is ours
-        self.ours: set[str] = set()  # these, and the file's own functions and classes
+        self.ours: set[str] = set()  # these, and the file's own functions and classes, but for plain decorators
 
     def read(self, tree: ast.Module) -> _Module:
         module = _Module()
@@ -211,7 +221,8 @@ class _Reader:
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 self._bind(statement, self.bound)
-        self.ours = {*self.bound, *(node.name for node in body if isinstance(node, _DEFINITIONS) and not _wraps(node))}
+        self.ours = {name for name in self.bound if not self._wraps(name)}
+        self.ours |= {node.name for node in body if isinstance(node, _DEFINITIONS) and not _wraps(node)}
         imported: set[str] = set()
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -323,6 +334,15 @@ class _Reader:
                     continue
             open_ += ast.iter_child_nodes(node)
         return False
+
+    def _wraps(self, bound: str) -> bool:
+        """Whether an imported name is a plain decorator of another of our modules."""
+        definitions = []
+        for module, name in self.bound[bound]:
+            path = self.of.file(module, self.folder)
+            body = self.of.tree(path)[0].body if path and name != "*" else []
+            definitions.append([node for node in body if isinstance(node, _DEFINITIONS) and node.name == name])
+        return all(len(nodes) == 1 and _wraps(nodes[0]) for nodes in definitions)
 
     def _bind(self, node: ast.Import | ast.ImportFrom, bound: dict[str, set[Reference]]) -> None:
         """Local names that an import binds: to a module of ours (`*`), or to a name in one."""
