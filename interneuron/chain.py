@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
 from torch import Tensor, nn
 
 from interneuron import graphs, lattices
@@ -53,17 +52,32 @@ def neuron_clusters(z: npt.ArrayLike, stream: np.random.Generator) -> list[Row]:
     return [{"metric": "clusters", "value": count}, {"metric": "stability", "value": float(stable)}]
 
 
-def largest_patches(segments: npt.ArrayLike, graph: Any, classes: int) -> npt.NDArray[np.bool_]:
-    """The largest connected piece of every class's nodes on the graph: bool [classes, nodes], from the class of each
-    node, int [nodes], -1 without one; no node for a class that has none. Of pieces of one size the first."""
-    labels = np.asarray(segments, np.int64)
+def grown_patches(maps: npt.ArrayLike, graph: Any, size: int) -> npt.NDArray[np.bool_]:
+    """The connected patch of `size` nodes of each class, grown on the graph: bool [classes, nodes].
+
+    A node's lead for a class is its share of the class's map (each divided by its L1 norm, as in `structure.segment`)
+    less the largest share that another class has there. A patch begins at the class's largest lead and takes its
+    neighbour with the largest lead until it is full, or has none. Patches of classes may overlap. As all are of one
+    size, so are the lesions of all classes and networks. maps [classes, nodes], two classes or more; a class whose map
+    is 0 has no patch. Raises InputError for a size outside 1 to nodes, and shapes that do not fit.
+    """
+    values = np.asarray(maps, np.float64)
     w = lattices.adjacency(graph)
-    found = np.zeros((classes, len(labels)), bool)
-    for label in range(classes):
-        nodes = np.flatnonzero(labels == label)
-        if len(nodes):
-            pieces = lattices.components(sparse.csr_array(w[nodes][:, nodes]))
-            found[label, nodes[pieces == np.bincount(pieces).argmax()]] = True
+    if values.ndim != 2 or len(values) < 2 or values.shape[1] != w.shape[0]:
+        raise InputError(f"maps have the shape {list(values.shape)}, and patches take [2 or more, {w.shape[0]}]")
+    if not 1 <= size <= w.shape[0]:
+        raise InputError(f"patches of {size} nodes are asked for, they take 1 to {w.shape[0]}")
+    norms = abs(values).sum(1, keepdims=True)
+    shares = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
+    found = np.zeros(values.shape, bool)
+    for label in np.flatnonzero(norms[:, 0]):
+        lead = shares[label] - np.delete(shares, label, 0).max(0)
+        found[label, lead.argmax()] = True
+        for _ in range(size - 1):
+            border = (w @ found[label] > 0) & ~found[label]
+            if not border.any():
+                break
+            found[label, np.where(border, lead, -np.inf).argmax()] = True
     return found
 
 
@@ -80,8 +94,8 @@ def patch_lesions(
 
     With the loss of recall l_cd of class d without the patch of class c, `sharpness` is the mean over the classes with
     a patch of l_cc - mean over d != c of l_cd: 1 where each patch is one class's and all of it. The null has the nodes
-    in random order. `own_loss` and `other_loss` are the two parts. x: inputs of the network; y [n]: their classes;
-    patches: bool [classes, nodes].
+    in random order: as many as a patch has, anywhere. `own_loss` and `other_loss` are the two parts. x: inputs of the
+    network; y [n]: their classes; patches: bool [classes, nodes].
     """
     truth, masks = np.asarray(y, np.int64), np.asarray(patches, bool)
     classes = len(masks)

@@ -5,6 +5,7 @@ Every analysis gives rows with the keys `metric`, `value`, and, where there is a
 """
 
 from collections.abc import Callable, Sequence
+from itertools import permutations as orders_of
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ Row = dict[str, Any]
 
 KEYS = ("level", "seed", "part", "variant", "weight")
 _SAMPLES = 200  # whose single Rayleigh quotients are averaged
+_ENUMERATED = 6  # nodes of which all orders are tried
 
 
 def patches(
@@ -85,13 +87,12 @@ def misread(z: npt.ArrayLike, y: npt.ArrayLike, taken: npt.ArrayLike, segments: 
     return {"metric": "misread", "value": float(larger.mean()) if len(here) else np.nan}
 
 
-def components(z: torch.Tensor, kind: str, k: int, above: float, below: float) -> tuple[list[Row], torch.Tensor]:
-    """Rows on the graph learned from the activations z [samples, nodes], and its adjacency.
+def components(graph: torch.Tensor, z: torch.Tensor, above: float, below: float) -> list[Row]:
+    """Rows on a learned graph, [nodes, nodes], and the activations z [samples, nodes] of its nodes.
 
     `components`: over edges heavier than `above`, without silent nodes; `spectral_components`: eigenvalues of the
     symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value.
     """
-    graph = coactivation.learned(z, kind, k)
     silent = coactivation.silent(z)
     found = {
         "components": int(coactivation.components(graph, above, ~silent)),
@@ -99,34 +100,40 @@ def components(z: torch.Tensor, kind: str, k: int, above: float, below: float) -
         "connected": float(spectral == 1),
         "silent": int(silent.sum()),
     }
-    return [{"metric": name, "value": float(value)} for name, value in found.items()], graph
+    return [{"metric": name, "value": float(value)} for name, value in found.items()]
 
 
-def supernodes(z: npt.ArrayLike, y: npt.ArrayLike, classes: int, size: int, graph: Any) -> tuple[list[Row], Float64]:
+def supernodes(
+    z: npt.ArrayLike, y: npt.ArrayLike, classes: int, size: int, graph: Any, stream: np.random.Generator
+) -> tuple[list[Row], Float64]:
     """Rows on clusters within clusters, and the class maps [classes, nodes] of activities scaled to [0, 1] by node.
 
-    A node prefers the class of its largest mean activity; classes i size to (i + 1) size - 1 are cluster i.
-    `supernodes`: share of the graph's components all of whose nodes prefer classes of one cluster that no other
-    component's nodes do; `nodes_apart`: share of the classes that some node prefers; `both`: 1 if both are 1. `p` of
-    `supernodes` is the share of all orders of the nodes, or of 999 where these are more, with at least as large a one.
+    A node prefers the class of its largest mean activity, and none where it is silent; classes i size to
+    (i + 1) size - 1 are cluster i. `supernodes`: share of the graph's components all of whose nodes prefer classes of
+    one cluster that no other component's nodes do; `nodes_apart`: share of the classes that some node prefers; `both`:
+    1 if both are 1. `p` of `supernodes` is the share of all orders of the nodes with at least as large a one, or, of
+    more than six nodes, (1 + such orders) / (1 + 999) of 999 at random.
     """
     values = np.asarray(z, np.float64)
     span = np.ptp(values, 0)
     scaled = np.divide(values - values.min(0), span, out=np.zeros_like(values), where=span > 0)
     maps = structure.class_maps(scaled, y, classes)
-    preferred = maps.argmax(0)
+    preferred = np.where(span > 0, maps.argmax(0), -1)
+    clusters = np.where(preferred < 0, -1, preferred // size)
     labels = lattices.components(graph)
 
     def share(order: npt.NDArray[np.integer]) -> float:
-        clusters = [set((preferred[order][labels == part] // size).tolist()) for part in range(labels.max() + 1)]
-        alone = [len(own) == 1 and sum(own <= other for other in clusters) == 1 for own in clusters]
+        parts = [set(clusters[order][labels == part].tolist()) for part in range(labels.max() + 1)]
+        alone = [len(own) == 1 and -1 not in own and sum(own <= other for other in parts) == 1 for own in parts]
         return float(np.mean(alone))
 
-    stream = np.random.default_rng(0)
     nodes = np.arange(len(labels))
-    null = np.array([share(stream.permutation(nodes)) for _ in range(999)])
-    observed, apart = share(nodes), len(set(preferred.tolist())) / classes
-    p = (1 + (null >= observed - 1e-9).sum()) / 1000
+    every = len(nodes) <= _ENUMERATED
+    orders = orders_of(nodes) if every else (stream.permutation(nodes) for _ in range(999))
+    null = np.array([share(np.asarray(order)) for order in orders])
+    observed, apart = share(nodes), len(set(preferred.tolist()) - {-1}) / classes
+    extreme = (null >= observed - 1e-9).sum()
+    p = extreme / len(null) if every else (1 + extreme) / (1 + len(null))
     rows = [
         {"metric": "supernodes", "value": observed, "null": null.mean(), "sd": null.std(ddof=1), "p": p},
         {"metric": "nodes_apart", "value": apart},
@@ -165,7 +172,8 @@ def cell_graph(x: npt.ArrayLike, neighbours: int) -> sparse.csr_array:
     columns, lengths = near[away].reshape(n, neighbours), distances[away].reshape(n, neighbours)
     scale = np.maximum(lengths[:, -1], np.finfo(np.float64).tiny)
     rows = np.repeat(np.arange(n), neighbours)
-    values = np.exp(-(lengths.ravel() ** 2) / (scale[rows] * scale[columns.ravel()]))
+    with np.errstate(over="ignore"):  # a cell with as many at its own place is infinitely far from any other
+        values = np.exp(-(lengths.ravel() / scale[rows]) * (lengths.ravel() / scale[columns.ravel()]))
     half = sparse.csr_array((values, (rows, columns.ravel())), shape=(n, n))
     return sparse.csr_array(half.maximum(half.T))
 
@@ -179,6 +187,9 @@ def along(
     correlation of the nodes' place (`structure.order_along`) and the mean time of their activity
     (`structure.preferred`), against 999 random orders; `order_nodes`, the share of the nodes in it. Place and time are
     NaN elsewhere. z [cells, nodes]; times [cells], infinite where a cell is not reached, which leaves it out.
+
+    Neighbours in a learned graph respond alike by construction, so a graph of any network's activity beats random
+    orders: what a penalty does shows only against the same number of a network without it.
     """
     t = np.asarray(times, np.float64)
     reached = np.isfinite(t)
@@ -204,15 +215,16 @@ def along(
 
 
 def mixture(
-    z: npt.ArrayLike, y: npt.ArrayLike, of: int, between: Sequence[int], permutations: int, stream: np.random.Generator
+    z: npt.ArrayLike, y: npt.ArrayLike, of: int, between: Sequence[int], orders: int, stream: np.random.Generator
 ) -> list[Row]:
     """Rows on whether the mean activity m of class `of` lies between those of two other classes, a and b:
 
         m - a = share (b - a) + rest,    mixed = 1 - |rest|^2 / |m - a|^2
 
-    by least squares over the nodes: `mixed` is 1 where m is on the line through a and b, and `mixed_share` says where:
-    between them from 0 to 1. The null of `mixed` has the nodes of m - a in random order. NaN where a class has no
-    sample, or two classes have one mean. z [samples, nodes], y int [samples].
+    by least squares over the nodes: `mixed` is 1 where m is on the line through a and b, and about 1/4 where the three
+    have nothing to do with one another; `mixed_share` says where: between them from 0 to 1. The null of `mixed` has the
+    nodes of m in random order. NaN where a class has no sample, or two classes have one mean. z [samples, nodes], y int
+    [samples].
     """
     values, classes = np.asarray(z, np.float64), np.asarray(y)
     parts = [values[classes == label] for label in (of, *between)]
@@ -221,16 +233,17 @@ def mixture(
         return nothing
     m, a, b = (part.mean(0) for part in parts)
     line, offset = b - a, m - a
-    lengths = (line**2).sum(), (offset**2).sum()
-    if not all(lengths):
+    length = (line**2).sum()
+    if not length or not offset.any():
         return nothing
 
-    def statistic(offsets: Float64) -> Float64:
-        found: Float64 = (offsets @ line) ** 2 / (lengths[0] * lengths[1])
-        return found
+    def statistic(means: Float64) -> Float64:
+        offsets = means - a
+        sizes = (offsets**2).sum(-1)
+        return np.divide((offsets @ line) ** 2, length * sizes, out=np.zeros_like(sizes), where=sizes > 0)
 
-    test = structure.permutation_test(statistic, offset, permutations, stream, larger=True)
-    return [_row("mixed", test), {"metric": "mixed_share", "value": float(offset @ line / lengths[0])}]
+    test = structure.permutation_test(statistic, m, orders, stream, larger=True)
+    return [_row("mixed", test), {"metric": "mixed_share", "value": float(offset @ line / length)}]
 
 
 def alignment(slopes: npt.ArrayLike, permutations: int, stream: np.random.Generator) -> list[Row]:

@@ -12,26 +12,30 @@ VIEWS = 72
 
 
 class Samples:
-    """The samples that are looked at, of one part of the data; at most so many, drawn at random."""
+    """The samples of one part of the data, or of all of it, that are looked at; at most so many, drawn at random."""
 
-    def __init__(self, path, settings):
+    def __init__(self, path, settings, part):
         data, about = load_tensors(path), metadata(path)
-        here = np.flatnonzero(np.isin(data["split"], SPLITS[settings["samples"]]))
+        self.classes, self.features = about["classes"], None
+        here = np.isin(data["split"], SPLITS[settings["samples"]])
+        first = 0
+        if part is not None:
+            first, last = part["classes"]
+            here &= (first <= data["y"]) & (data["y"] <= last)
+            self.classes, self.features = last - first + 1, part["features"]
+        here = np.flatnonzero(here)
         if not len(here):
             raise InputError(f"{path} has no samples of the split {settings['samples']}")
-        here = np.sort(generator(0, "structure").permutation(here)[: settings["most"]])
-        self.x, self.y, self.rows = data["x"][here], data["y"][here], here
-        self.classes, self.scale = about["classes"], about.get("scale", 1)
-        self.names = about.get("features", [])
+        self.rows = np.sort(generator(0, "structure samples").permutation(here)[: settings["most"]])
+        self.x, self.y = data["x"][self.rows], data["y"][self.rows] - first
+        self.scale, self.names = about.get("scale", 1), about.get("features", [])
 
-    def vectors(self, part):
-        """Samples of a part as vectors, scaled, their classes and their places among all samples."""
+    def vectors(self):
+        """The samples as vectors, scaled."""
         import torch
 
-        here = slice(None) if part is None else (part["classes"][0] <= self.y) & (self.y <= part["classes"][1])
-        features = None if part is None else part["features"]
-        values = self.x[here].reshape(len(self.x[here]), -1)[:, :features].astype(np.float32)
-        return torch.from_numpy(values / np.float32(self.scale)), self.y[here], self.rows[here]
+        values = self.x.reshape(len(self.x), -1)[:, : self.features].astype(np.float32)
+        return torch.from_numpy(values / np.float32(self.scale))
 
 
 def weights_of(path, number):
@@ -42,16 +46,15 @@ def weights_of(path, number):
     return tensors, tensors.pop("graphs", None)
 
 
-def activities(about, run, tensors, samples, part, nodes):
-    """Activities [seeds, samples, nodes] of the layer, the samples' classes and places, and what classifiers take them
-    for: [seeds, samples], or None."""
+def activities(about, run, tensors, samples, nodes):
+    """Activities [seeds, samples, nodes] of the layer, and what classifiers take the samples for: [seeds, samples], or
+    None."""
     import torch
 
     if about["architecture"] == "autoencoder":
         from interneuron.structured_training import embed, restored
 
-        x, y, rows = samples.vectors(part)
-        return embed(restored(tensors, **run["arguments"]), x), y, rows, None
+        return embed(restored(tensors, **run["arguments"]), samples.vectors()), None
     from interneuron import structured_classifiers
     from interneuron.capture import activations
 
@@ -65,7 +68,22 @@ def activities(about, run, tensors, samples, part, nodes):
     z = torch.stack(found)
     if nodes is not None and nodes != z.shape[-1]:
         z = z.unflatten(-1, (nodes, -1)).mean(-1)  # channels: the means over their positions
-    return z, samples.y, samples.rows, np.stack(taken)
+    return z, np.stack(taken)
+
+
+def learned_graph(graphs, which, z, graph):
+    """The graph that training had last, and a row on it; where it had none, of a stop rule that was never content, the
+    one that it would have learned of as many samples."""
+    import torch
+
+    from interneuron import coactivation
+
+    own = torch.from_numpy(graphs[which])
+    installed = bool(own.any())
+    if not installed:
+        some = np.sort(generator(0, "graph").permutation(len(z))[: graph["buffer"]])
+        own = coactivation.learned(z[some], graph["kind"], graph["k"])
+    return own, {"metric": "installed", "value": float(installed)}
 
 
 class Pseudotimes:
@@ -118,15 +136,13 @@ def slopes_of(about, run, tensors, which, samples, settings):
 
 def chained(about, run, tensors, which, samples, settings, layer, stream):
     """Rows of one network on clusters of its neurons, lesions of its patches, its regions, and influential samples."""
-    import torch
-
     from interneuron import chain, structured_classifiers
 
     network = structured_classifiers.restored(tensors, which, about["architecture"], run["arguments"])
-    some = slice(0, settings["samples"])
-    x = torch.from_numpy(samples.x[some].reshape(len(samples.x[some]), -1).astype(np.float32) / samples.scale)
-    values, segments, graph, taken = layer
-    patches = chain.largest_patches(segments, graph, samples.classes)
+    some = np.sort(generator(0, "chain samples").permutation(len(samples.x))[: settings["samples"]])
+    x = samples.vectors()[some]
+    values, maps, graph, taken = layer
+    patches = chain.grown_patches(maps, graph, max(1, graph.shape[0] // samples.classes))
     lesions = (patches, settings["permutations"], stream)
     return [
         *chain.neuron_clusters(values[some].numpy(), stream),
@@ -144,18 +160,18 @@ def main(job):
 
     torch.set_num_threads(job.threads)
     settings = job.params.settings
-    samples, about = Samples(job.input.data, settings), metadata(job.input.weights)
+    about = metadata(job.input.weights)
     graph = about["graph"]
     fixed = lattices.build(graph["kind"], graph["sizes"]) if graph is not None and "sizes" in graph else None
     parts = {part["name"]: part for part in settings["parts"]}
-    times = None if settings["pseudotime"] is None else Pseudotimes(samples, settings["pseudotime"])
+    drawn = {name: Samples(job.input.data, settings, parts.get(name)) for name in parts or ["all"]}
+    times = None if settings["pseudotime"] is None else Pseudotimes(drawn["all"], settings["pseudotime"])
     rows, tensors = [], {}
     for number, run in enumerate(about["runs"]):
-        weights, _ = weights_of(job.input.weights, number)
-        part = parts.get(run["part"])
-        z, y, places, taken = activities(about, run, weights, samples, part, None if fixed is None else fixed.shape[0])
-        first, last = (0, samples.classes - 1) if part is None else part["classes"]
-        y, classes = y - first, last - first + 1
+        weights, graphs = weights_of(job.input.weights, number)
+        samples = drawn[run["part"]]
+        y, classes = samples.y, samples.classes
+        z, taken = activities(about, run, weights, samples, None if fixed is None else fixed.shape[0])
         for which, seed in enumerate(about["seeds"]):
             own, kept = [], {}
             stream = generator(seed, "structure", number)
@@ -167,22 +183,23 @@ def main(job):
                 own += made
                 if taken is not None:
                     own.append(gsr_metrics.misread(values.numpy(), y, taken[which], kept["segments"]))
-            if of := settings["components"]:
-                made, learned = gsr_metrics.components(values, graph["kind"], graph["k"], of["above"], of["below"])
-                own += made
+            if graphs is not None:
+                learned, row = learned_graph(graphs, which, values, graph)
                 kept["graph"] = learned.numpy()
+                own.append(row)
+            if of := settings["components"]:
+                own += gsr_metrics.components(learned, values, of["above"], of["below"])
             if of := settings["supernodes"]:
-                made, kept["supernodes"] = gsr_metrics.supernodes(values.numpy(), y, classes, of["size"], fixed)
+                made, kept["supernodes"] = gsr_metrics.supernodes(values.numpy(), y, classes, of["size"], fixed, stream)
                 own += made
             if of := settings["ring"]:
-                angles = 2 * np.pi * (places % VIEWS) / VIEWS
+                angles = 2 * np.pi * (samples.rows % VIEWS) / VIEWS
                 own += gsr_metrics.ring(values.numpy(), angles, of["permutations"], stream)
                 kept["ring"], kept["angles"] = values.numpy(), angles
             if times is not None:
-                cells = values[times.cells]
-                _, neurons = gsr_metrics.components(cells, graph["kind"], graph["k"], 0.1, 1e-3)
                 above = (settings["components"] or {"above": 0.1})["above"]
-                made, kept["place"], kept["time"] = gsr_metrics.along(cells, times.times, neurons, above, stream)
+                place = gsr_metrics.along(values[times.cells], times.times, learned, above, stream)
+                made, kept["place"], kept["time"] = place
                 own += made
             if of := settings["mixture"]:
                 own += gsr_metrics.mixture(values.numpy(), y, of["of"], of["between"], of["permutations"], stream)
@@ -190,7 +207,7 @@ def main(job):
                 kept["slopes"] = slopes_of(about, run, weights, which, samples, of)
                 own += gsr_metrics.alignment(kept["slopes"], of["permutations"], stream)
             if of := settings["chain"]:
-                layer = values, kept["segments"], fixed, taken[which]
+                layer = values, kept["maps"], fixed, taken[which]
                 own += chained(about, run, weights, which, samples, of, layer, stream)
             keys = {"seed": seed, **{key: run[key] for key in ("part", "variant", "weight")}}
             rows += [{**keys, "value": np.nan, "null": np.nan, "sd": np.nan, "p": np.nan} | row for row in own]

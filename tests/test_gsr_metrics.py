@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 from sklearn.cluster import AffinityPropagation
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
-from interneuron import chain, gsr_metrics, lattices, regions, structure
+from interneuron import chain, coactivation, gsr_metrics, lattices, regions, structure
 from interneuron.errors import InputError
 from interneuron.nets import MLP
 from interneuron.seeds import generator, torch_generator
@@ -55,25 +56,37 @@ def test_patches_find_what_was_planted_and_nothing_in_another_order():
 def test_components_of_planted_blocks():
     base = np.random.default_rng(1).normal(size=(50, 3)).repeat(4, 1)
     z = torch.from_numpy(base + np.random.default_rng(2).normal(size=base.shape) * 0.01).float()
-    rows, graph = gsr_metrics.components(z, "knn", 2, 0.1, 1e-3)
-    found = by_name(rows)
+    graph = coactivation.learned(z, "knn", 2)
+    found = by_name(gsr_metrics.components(graph, z, 0.1, 1e-3))
     assert found["components"]["value"] == found["spectral_components"]["value"] == 3
     assert (found["connected"]["value"], found["silent"]["value"]) == (0, 0)
-    assert graph.shape == (12, 12)
+    z[:, 4] = 1  # a silent neuron is no component
+    assert by_name(gsr_metrics.components(graph, z, 0.1, 1e-3))["silent"]["value"] == 1
 
 
 def test_supernodes_want_pairs_that_code_one_cluster_each():
     y = np.arange(60) % 6
     exact = np.eye(6)[y]
-    found = by_name(gsr_metrics.supernodes(exact, y, 6, 2, PAIRS)[0])
+
+    def supernodes(z, graph=PAIRS):
+        return by_name(gsr_metrics.supernodes(z, y, 6, 2, graph, generator(0, "s"))[0])
+
+    found = supernodes(exact)
     assert {name: row["value"] for name, row in found.items()} == {"supernodes": 1, "nodes_apart": 1, "both": 1}
-    assert found["supernodes"]["p"] == pytest.approx(1 / 15, abs=0.03)
-    across = by_name(gsr_metrics.supernodes(exact[:, [0, 2, 4, 1, 3, 5]], y, 6, 2, PAIRS)[0])
+    assert found["supernodes"]["p"] == pytest.approx(1 / 15)  # of the 15 ways to pair six nodes up, this one
+    across = supernodes(exact[:, [0, 2, 4, 1, 3, 5]])
     assert (across["supernodes"]["value"], across["both"]["value"]) == (0, 0)
-    shared = by_name(gsr_metrics.supernodes(exact[:, [0, 1, 0, 1, 4, 5]], y, 6, 2, PAIRS)[0])
+    shared = supernodes(exact[:, [0, 1, 0, 1, 4, 5]])
     assert shared["supernodes"]["value"] == pytest.approx(1 / 3)  # two pairs code the same cluster
-    silent = by_name(gsr_metrics.supernodes(np.zeros((60, 6)), y, 6, 2, PAIRS)[0])
-    assert silent["both"]["value"] == 0
+    silent = supernodes(np.zeros((60, 6)))
+    assert [row["value"] for row in silent.values()] == [0, 0, 0]
+    half = exact.copy()
+    half[:, :2] = 0.5  # a pair of silent nodes codes nothing
+    found = supernodes(half)
+    assert found["supernodes"]["value"] == pytest.approx(2 / 3)
+    assert found["nodes_apart"]["value"] == pytest.approx(4 / 6)
+    many = supernodes(np.hstack([exact, exact[:, :2]]), lattices.paths(4, 2))
+    assert 0 < many["supernodes"]["p"] <= 1
 
 
 def test_a_ring_that_turns_with_the_object():
@@ -99,6 +112,11 @@ def test_the_graph_of_cells_is_that_of_brute_force():
         for j in order[i]:
             expected[i, j] = expected[j, i] = np.exp(-(distances[i, j] ** 2) / (scale[i] * scale[j]))
     np.testing.assert_allclose(found, expected, atol=1e-12)
+    heap = np.vstack([np.zeros((6, 3)), x[:4]])  # more cells at one place than neighbours
+    with np.errstate(invalid="raise"):
+        alike = gsr_metrics.cell_graph(heap, 4).toarray()
+    assert np.isfinite(alike).all()
+    assert alike[0, 1:5].max() == 1
     with pytest.raises(InputError, match="25 neighbours, it takes 1 to 24"):
         gsr_metrics.cell_graph(x, 25)
 
@@ -194,10 +212,19 @@ def test_clusters_are_scikit_learns_and_their_stability_is_that_of_two_halves():
     assert np.isnan(by_name(chain.neuron_clusters(z[:, :1], generator(0, "k")))["clusters"]["value"])
 
 
-def test_the_largest_patch_is_the_largest_connected_piece():
-    segments = np.array([0, 0, 1, 0, 1, 1, 2, 2, -1])  # on a path: 0 0 | 1 | 0 | 1 1 | 2 2
-    found = chain.largest_patches(segments, lattices.paths(1, 9), 4)
-    assert [np.flatnonzero(row).tolist() for row in found] == [[0, 1], [4, 5], [6, 7], []]
+def test_a_patch_grows_from_the_peak_along_the_best_neighbours():
+    maps = np.array([[6.0, 2, 1, 1, 0, 0], [0, 0, 1, 3, 1, 5], [0, 0, 0, 0, 0, 0]])
+    found = chain.grown_patches(maps, lattices.paths(1, 6), 3)
+    assert [np.flatnonzero(row).tolist() for row in found] == [[0, 1, 2], [3, 4, 5], []]
+    pieces = sparse.block_diag([lattices.paths(1, 2), lattices.paths(1, 4)])
+    assert chain.grown_patches(maps, pieces, 3).sum(1).tolist() == [2, 3, 0]  # no neighbour is left
+    planted_maps = structure.class_maps(*planted(), 4)
+    corners = chain.grown_patches(planted_maps, GRID, 4)
+    np.testing.assert_array_equal(corners, np.eye(4, dtype=bool)[structure.segment(planted_maps)].T)
+    with pytest.raises(InputError, match="patches of 7 nodes are asked for, they take 1 to 6"):
+        chain.grown_patches(maps, lattices.paths(1, 6), 7)
+    with pytest.raises(InputError, match="patches take \\[2 or more, 6\\]"):
+        chain.grown_patches(maps[:, :5], lattices.paths(1, 6), 2)
 
 
 def selective():
@@ -296,6 +323,18 @@ def test_a_mixture_of_two_classes_is_found():
     assert 0.01 <= rows["mixed"]["p"] <= 1
     missing = gsr_metrics.mixture(z[y != 2], y[y != 2], 1, (0, 2), 9, np.random.default_rng(0))
     assert all(np.isnan(row["value"]) for row in missing)
+
+
+def test_classes_that_have_nothing_to_do_with_one_another_are_no_mixture():
+    """m - a and b - a share a, which random orders of m keep: p is as often small as it says."""
+    y, ps, values = np.arange(3), [], []
+    for seed in range(200):
+        stream = np.random.default_rng(seed)
+        row = by_name(gsr_metrics.mixture(stream.normal(size=(3, 100)), y, 1, (0, 2), 99, stream))["mixed"]
+        ps.append(row["p"])
+        values.append(row["value"])
+    assert np.mean(values) == pytest.approx(0.25, abs=0.02)
+    assert np.mean(np.array(ps) <= 0.1) == pytest.approx(0.1, abs=0.06)
 
 
 def test_a_mixture_is_the_projection_of_least_squares():

@@ -156,6 +156,9 @@ def test_learned_graphs_cells_and_modules(tmp_path):
         assert metrics[column].notna().all(), column
     graphs = io.load_tensors(files.weights, ["run0.graphs"])["run0.graphs"]
     assert graphs.shape == (2, 5, 5)
+    # The graph that is looked at is that of training.
+    np.testing.assert_array_equal(io.load_tensors(files.layers)["run0.graph"], graphs[0])
+    assert (metrics["installed"] == 1).all()
     for figure in ("components.png", "pseudotime.png"):
         drawn(files, figure).draw_without_rendering()
     numbered = metrics.assign(part="3")
@@ -166,6 +169,49 @@ def test_learned_graphs_cells_and_modules(tmp_path):
     cells["root_below"] = {"CD4": -1.0}
     with pytest.raises(InputError, match="no cell is below"):
         study(tmp_path, data, model, looked)
+
+
+def test_a_graph_that_the_stop_rule_keeps_out_is_learned_afterwards(tmp_path):
+    stream = np.random.default_rng(0)
+    data = table(stream.normal(size=(120, 4)).astype(np.float32), np.arange(120) % 4, tmp_path)
+    graph = {"kind": "knn", "k": 1, "pretrain": 4, "rebuild": 5, "buffer": 50, "stop": True}
+    model = AutoencoderModel.model_validate(
+        COMMON
+        | {
+            "architecture": "autoencoder",
+            "arguments": {"hidden": [6], "nodes": 12},
+            "graph": graph,
+            "variants": [{"name": "gsr", "gsr": 0.01}],
+            "iterations": 12,
+            "batch": 30,
+        }
+    )
+    files = study(tmp_path, data, model, {"samples": "all", "most": 100, "components": {}})
+    metrics = io.load_table(files.metrics).query("level == 'run'")
+    assert not io.load_tensors(files.weights, ["run0.graphs"])["run0.graphs"].any()  # one neighbour joins no 12 nodes
+    assert metrics["installed"].tolist() == [0, 0]
+    assert metrics["components"].between(2, 11).all()
+    assert io.load_tensors(files.layers)["run0.graph"].any()
+
+
+def test_samples_are_drawn_within_each_part(tmp_path):
+    x = np.arange(200, dtype=np.float32)[:, None].repeat(4, 1)
+    data = table(x, np.repeat([0, 1], [20, 180]), tmp_path)
+    model = AutoencoderModel.model_validate(
+        COMMON
+        | {
+            "architecture": "autoencoder",
+            "arguments": {"hidden": [8], "nodes": 5},
+            "graph": {"kind": "rings", "sizes": {"count": 1, "length": 5}},
+            "variants": [{"name": "none"}],
+            "parts": [{"name": "1", "classes": [0, 0]}, {"name": "2", "classes": [1, 1]}],
+            "iterations": 2,
+            "batch": 2,
+        }
+    )
+    files = study(tmp_path, data, model, {"samples": "all", "most": 15, "ring": {"permutations": 2}})
+    views = io.load_tensors(files.layers)
+    assert [len(views[f"run{number}.ring"]) for number in range(2)] == [15, 15]
 
 
 def test_a_ring_of_views(tmp_path):

@@ -274,7 +274,7 @@ def test_under_the_strict_mode_an_upgrade_reruns_everything(folder: Folder) -> N
     folder.edit("config/test.yaml", "studies:", "strict: true\nstudies:")
     assert set(planned(folder)) == EVERYTHING
     before = folder.results()
-    one = ("--until", "cluster", "regions")
+    one = ("--until", "prepare", "tabulate")
     folder.snakemake(*one)
     after = folder.results()
     assert {name for name in before if before[name] != after[name]} == {"results/provenance.jsonl"}

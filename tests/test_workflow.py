@@ -103,7 +103,7 @@ def documented_files(page: Path) -> dict[re.Pattern[str], dict[str, str]]:
 ONE = ("snakemake", "--configfile", "config/test.yaml", "--config", "studies=[thesis-test]")
 
 
-def results_of_one(workspace: Workspace) -> dict[str, str]:
+def results_of_one(workspace: Workspace, least: int = 21) -> dict[str, str]:
     """SHA-256 of every file of the study of `ONE`, by its path."""
     parts = (
         "data/prepared/digits",
@@ -112,7 +112,7 @@ def results_of_one(workspace: Workspace) -> dict[str, str]:
         "results/studies/thesis-test",
     )
     found = {name: sha for name, sha in workspace.results().items() if name.startswith(parts)}
-    assert len(found) > 20
+    assert len(found) >= least
     return found
 
 
@@ -131,7 +131,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished: Workspace, workspace: 
 
 
 def test_a_second_run_in_the_same_folder_is_refused(finished: Workspace, workspace: Workspace) -> None:
-    process = workspace.start(*ONE)
+    process = workspace.start(*ONE, "--until", "activations")
     while not (workspace.folder / ".snakemake/locks").is_dir() or not any(
         (workspace.folder / ".snakemake/locks").iterdir()
     ):
@@ -140,7 +140,9 @@ def test_a_second_run_in_the_same_folder_is_refused(finished: Workspace, workspa
     assert "lock" in workspace.snakemake(status=1).lower()
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    assert results_of_one(workspace) == results_of_one(finished)
+    made = results_of_one(workspace, least=5)
+    assert made.items() <= results_of_one(finished).items()
+    assert any("activations" in name for name in made)
 
 
 @pytest.mark.parametrize(

@@ -142,14 +142,21 @@ class Variant(Entry):
     l1: Weights = Field(default=0.0, description="Weight of the activations' L1 norm.")
     l2: Weights = Field(default=0.0, description="Weight of their squared L2 norm.")
     kl: NotNegative = Field(
-        default=0.0, description="Weight of the KL divergence from N(0, 1): a variational autoencoder, with this beta."
+        default=0.0,
+        description="Weight of the KL divergence from N(0, 1): a variational autoencoder. The squared error is a mean over "
+        "the features, so beta is the weight times half their number.",
     )
 
     @model_validator(mode="after")
     def _one_sweep(self) -> "Variant":
-        swept = [name for name in ("gsr", "l1", "l2") if isinstance(getattr(self, name), list)]
+        names = ("gsr", "l1", "l2")
+        swept = [name for name in names if isinstance(getattr(self, name), list)]
         if len(swept) > 1:
             raise RefusedError(swept[1], getattr(self, swept[1]), f"one weight, since {swept[0]} has a list")
+        # Runs of a variant are told apart by the first of its weights that is not 0.
+        before = [name for name in names[: names.index(swept[0]) if swept else 0] if getattr(self, name)]
+        if before:
+            raise RefusedError(swept[0], getattr(self, swept[0]), f"one weight, since {before[0]} has one: sweep that")
         return self
 
     def sweep(self) -> list[dict[str, float]]:
@@ -393,7 +400,7 @@ class Patches(Entry):
 
 
 class Components(Entry):
-    """Components of the graph on the embedding, learned once more from all samples at the end of training."""
+    """Components of the learned graph on the embedding: the last one of training."""
 
     above: NotNegative = Field(default=0.1, description="Edges heavier than this count; the code's cut.")
     below: Positive = Field(default=0.001, description="Eigenvalues below this count; the code's.")
@@ -485,7 +492,7 @@ def check_structure(structure: Structure, evaluate: Any, model: Any, dataset: An
         "components": (learned, "a model with a learned graph"),
         "supernodes": (fixed, "a model with a fixed graph"),
         "ring": (fixed and graph.kind == "rings", "a model whose graph is rings"),
-        "pseudotime": (learned, "a model with a learned graph"),
+        "pseudotime": (learned and not model.parts, "a model with a learned graph and without parts"),
         "alignment": (model.architecture == "capsule-net", "a model of architecture capsule-net"),
         "chain": (model.architecture == "map-perceptron", "a model of architecture map-perceptron"),
     }
