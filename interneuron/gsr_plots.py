@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
+from scipy.stats import t
 
 from interneuron.canvas import BLUE, DARK, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, WIDTH, YELLOW, StyledFigure, styled
 from interneuron.errors import InputError
@@ -54,8 +55,9 @@ def name_of(run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
 def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Figure:
     """Class-average maps on the layer's graph, a row a run, and at its end the class of each node."""
     sizes = about["graph"]["sizes"]
-    shape = tuple(sizes.get(key, sizes.get(other, 1)) for key, other in (("height", "count"), ("width", "length")))
     shown = _with(tensors, about, "maps")
+    rows, nodes = sizes.get("height", sizes.get("count", 1)), shown[0][1].shape[1]
+    shape = rows, nodes // rows
     classes = max(len(maps) for _, maps in shown)
     tall = 0.75 + (0.15 + 0.7 * min(1, shape[0] / shape[1])) * len(shown)
     figure = StyledFigure(figsize=(WIDTH, tall), dpi=DPI)
@@ -90,9 +92,9 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
 
 @styled
 def variants(metrics: pd.DataFrame) -> Figure:
-    """What every seed came to, by variant: a panel a metric that the study has."""
+    """What every seed came to, by variant: a panel a metric that the study has, the first six of `SHOWN`."""
     table = metrics[metrics["level"] == "mean"]
-    names = [name for name in SHOWN if name in table and table[name].notna().any()][:4]
+    names = [name for name in SHOWN if name in table and table[name].notna().any()][:6]
     if not names:
         raise InputError("variants: the metrics have none of " + ", ".join(SHOWN))
     table = table.assign(run=_runs(table))
@@ -129,7 +131,10 @@ def modules(metrics: pd.DataFrame) -> Figure:
     ):
         values = [table.loc[table["part"] == str(n), metric].to_numpy(float) for n in ns]
         mean = np.array([of.mean() for of in values])
-        error = np.array([1.96 * of.std(ddof=1) / np.sqrt(len(of)) if len(of) > 1 else 0 for of in values])
+        # Student's quantile: trials may be few.
+        error = np.array(
+            [t.ppf(0.975, len(of) - 1) * of.std(ddof=1) / np.sqrt(len(of)) if len(of) > 1 else 0 for of in values]
+        )
         axes.errorbar(ns, mean, error, color=colour, marker="o", markersize=4, capsize=3, label=label)
     axes.plot(ns, ns, color=DARK, linestyle="--", linewidth=1, label="one a module, as stated")
     axes.set(xlabel="modules", ylabel="components", xticks=ns)

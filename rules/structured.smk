@@ -40,6 +40,7 @@ rule weigh:
     resources:
         mem_mb=PLAN.memory(2000),
         runtime=PLAN.runtime(120),
+        gpu=PLAN.gpu,
     params:
         settings=PLAN.weigh,
     script:
@@ -64,6 +65,7 @@ rule regularise:
     resources:
         mem_mb=PLAN.memory(2000),
         runtime=PLAN.runtime(180),
+        gpu=PLAN.gpu,
     params:
         settings=PLAN.regularise,
     script:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from synthetic import run, script
 
-from interneuron import gsr_plots, io, lattices, nets, simulate
+from interneuron import gsr_plots, io, lattices, nets, simulate, structure
 from interneuron.errors import InputError
 from interneuron.seeds import generator
 from interneuron.structured_classifiers import restored, train_classifiers
@@ -112,6 +112,27 @@ def test_every_run_has_its_row_and_its_numbers(nested):
 @pytest.mark.parametrize("figure", ["supernodes.png", "variants.png", "class-maps.png", "reconstruction.png"])
 def test_pictures_of_a_fixed_graph(nested, figure):
     drawn(nested, figure).draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "shape"),
+    [
+        ("grid", {"height": 2, "width": 3}, (2, 3)),
+        ("paths", {"count": 3, "length": 2}, (3, 2)),
+        ("capsules", {"count": 2, "dimensions": 3}, (2, 3)),
+        ("star", {"nodes": 6}, (1, 6)),
+    ],
+)
+def test_maps_are_drawn_on_every_fixed_graph(kind, sizes, shape):
+    maps = np.arange(12.0).reshape(2, 6)
+    tensors = {"run0.maps": maps, "run0.segments": structure.segment(maps)}
+    about = {
+        "graph": {"kind": kind, "sizes": sizes},
+        "seed": 0,
+        "runs": [{"variant": "a", "weight": 0.0, "part": "all"}],
+    }
+    figure = gsr_plots.class_maps(tensors, about)
+    assert figure.axes[0].get_images()[0].get_array().shape == shape
 
 
 def test_logarithmic_axes_are_written_in_plain_numbers(nested):
@@ -501,6 +522,14 @@ def entry(tmp_path, **changes):
         ("study", {"structure": {"patches": {}, "chain": {}}}, "a model of architecture map-perceptron"),
         ("study", {"evaluate": {"reference": "nobody"}}, "a variant of the model, none, beta-vae and gsr"),
         ("study", {"figures": ["kl.png"]}, "a figure of a study of gsr"),
+        ("study", {"figures": ["ring.png"]}, "figures.0 is .*ring.png.*a section structure.ring, which it shows"),
+        (
+            "study",
+            {"structure": {"components": {}}, "figures": ["modules.png"]},
+            "a model with a learned graph",
+        ),
+        ("model", {"variants": [{"name": "none", "l2": [0.1, 0.2]}, {"name": "gsr"}]}, "a variant.*with one weight"),
+        ("model", {"variants": [{"name": "a", "gsr": 0.1, "l1": [1.0, 2.0]}]}, "one weight, since gsr has one"),
         ("study", {"model": None}, "a model of architecture autoencoder"),
     ],
 )

@@ -62,6 +62,10 @@ class Plan:
         """`minutes` minutes, as often as the job was tried."""
         return lambda wildcards, attempt: minutes * attempt
 
+    def gpu(self, wildcards: Any) -> int:
+        """GPUs that a model of networks with penalties is trained on."""
+        return int(getattr(self.project.models[wildcards.model], "device", "cpu") == "cuda")
+
     def _coded(self, step: str, settings: dict[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
         """A job's one dict of params: what its script is told, and the fingerprint of the code that it is told to."""
         environment = {"lock": self.lock} if self.project.config.strict else {}

@@ -133,8 +133,8 @@ CAPTIONS = {
         "whose share of activity is largest at each node."
     ),
     "variants.png": (
-        "What each training came to: a mark a seed, the line their median. Where structure is measured, zero is a "
-        "random order of the same nodes."
+        "What each training came to: a mark a seed, the line their median. Moran's I is counted from random orders of "
+        "the same nodes, in their standard deviations."
     ),
     "modules.png": (
         "Components of the graph that the neurons learned, by the number of independent modules in the data: mean over "

@@ -246,7 +246,7 @@ def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, D
     if study.activations is not None and study.activations.latents != "active":
         _check_indices("activations.latents", study.activations.latents, model.arguments.latents, latents)
     if study.structure is not None:
-        check_structure(study.structure, study.evaluate, model, datasets[model.dataset])
+        check_structure(study.structure, study.evaluate, study.figures, model, datasets[model.dataset])
     if study.regions is not None:
         _check_features(study.regions, model.dataset, datasets[model.dataset])
 

@@ -169,7 +169,10 @@ class MLPModel(_Shaped):
     learning_rate: Positive = Field(description="Adam's step size.", examples=[0.01])
     epsilon: Positive = Field(default=1e-7, description="Adam's epsilon; 1e-7 is Keras's.")
     batch: Count = Field(description="Samples in a batch.", examples=[100])
-    epochs: Count = Field(description="Passes over all training samples; the last batch may be smaller.", examples=[10])
+    epochs: Count = Field(
+        description="Passes over all training samples; a smaller last batch counts, but not with `regularization`.",
+        examples=[10],
+    )
     report_every: Count = Field(default=1000, description="Iterations between two rows of `training.parquet`.")
 
     @model_validator(mode="after")
@@ -224,7 +227,10 @@ class StridedModel(_Shaped):
         default=0.0, description="How often the step size is halved in all, a little each epoch."
     )
     batch: Count = Field(default=128, description="Samples in a batch.")
-    epochs: Count = Field(description="Passes over all training samples; the last batch may be smaller.", examples=[30])
+    epochs: Count = Field(
+        description="Passes over all training samples; a smaller last batch counts, but not with `regularization`.",
+        examples=[30],
+    )
     report_every: Count = Field(default=100, description="Iterations between two rows of `training.parquet`.")
 
     @property

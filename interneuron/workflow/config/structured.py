@@ -1,5 +1,6 @@
 """Entries of graph spectral regularization: networks with a penalty on one layer, sections of a study of them."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Annotated, Any, Literal
 
@@ -143,8 +144,8 @@ class Variant(Entry):
     l2: Weights = Field(default=0.0, description="Weight of their squared L2 norm.")
     kl: NotNegative = Field(
         default=0.0,
-        description="Weight of the KL divergence from N(0, 1): a variational autoencoder. The squared error is a mean over "
-        "the features, so beta is the weight times half their number.",
+        description="Weight of the KL divergence from N(0, 1): a variational autoencoder. The squared error is a mean "
+        "over the features, so beta is the weight times half their number.",
     )
 
     @model_validator(mode="after")
@@ -483,8 +484,21 @@ class EvaluateStructure(Entry):
     )
 
 
-def check_structure(structure: Structure, evaluate: Any, model: Any, dataset: Any) -> None:
-    """Refuse a section `structure` that asks for what the model or its dataset does not have."""
+# The section of `structure` that each picture is made from.
+DRAWN = {
+    "class-maps.png": "patches",
+    "components.png": "components",
+    "modules.png": "components",
+    "pseudotime.png": "pseudotime",
+    "ring.png": "ring",
+    "supernodes.png": "supernodes",
+    "alignment.png": "alignment",
+}
+
+
+def check_structure(structure: Structure, evaluate: Any, figures: Sequence[str], model: Any, dataset: Any) -> None:
+    """Refuse a section `structure` that asks for what the model or its dataset does not have, and pictures of what is
+    not asked for."""
     graph = model.graph
     fixed, learned = isinstance(graph, FixedGraph), isinstance(graph, LearnedGraph)
     wanted = {
@@ -511,6 +525,16 @@ def check_structure(structure: Structure, evaluate: Any, model: Any, dataset: An
     reference = None if evaluate is None else evaluate.reference
     if reference is not None and reference not in variants:
         raise RefusedError("evaluate.reference", reference, f"a variant of the model, {listed(variants)}")
+    for variant in model.variants:
+        if variant.name == reference and len(variant.sweep()) > 1 and getattr(model, "hold_out", None) is None:
+            raise RefusedError("evaluate.reference", reference, "a variant of the model with one weight")
+    for index, figure in enumerate(figures):
+        if figure in DRAWN and getattr(structure, DRAWN[figure]) is None:
+            raise RefusedError(f"figures.{index}", figure, f"a section structure.{DRAWN[figure]}, which it shows")
+        if figure == "reconstruction.png" and model.architecture != "autoencoder":
+            raise RefusedError(f"figures.{index}", figure, "a model of architecture autoencoder")
+        if figure == "modules.png" and not (model.parts and all(p.name.isdecimal() for p in model.parts)):
+            raise RefusedError(f"figures.{index}", figure, "a model with parts whose names are numbers of modules")
     for index, part in enumerate(getattr(model, "parts", ())):
         if part.classes[1] >= dataset.prepare.classes:
             takes = f"a model whose parts have classes 0 to {dataset.prepare.classes - 1}, not parts.{index}.classes"
