@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     ledger = commands.add_parser(
         "ledger",
         help="merge the last run's claims into docs/ledger.tsv, docs/ledger.md and the README's table",
-        description="New rows replace those of the same study and claim; the others are left, and marked stale where "
+        description="New rows replace those of the same studies; the others are left, and marked stale where "
         "code or parameters have changed since they were made. The code must be as committed.",
     )
     ledger.add_argument("--claims", type=Path, default=Path("results/claims.tsv"), help="new rows (%(default)s)")

@@ -94,7 +94,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def merge(kept: Iterable[Row], new: Iterable[Row], codes: Mapping[str, str], commit: str, versions: str) -> list[Row]:
-    """New rows in place of the kept ones of the same study and claim; the others are left, but for `stale`.
+    """New rows in place of the kept ones of the same studies; those of others are left, but for `stale`.
 
     `codes` is the current fingerprint of every study (`code_of`). A row that says nothing new keeps its commit. Raises
     InputError where a new row was made by other code than the current one: `commit` would not be the code that ran.
@@ -110,7 +110,8 @@ def merge(kept: Iterable[Row], new: Iterable[Row], codes: Mapping[str, str], com
         same = old and old["versions"] == versions and all(old[column] == row[column] for column in COLUMNS)
         stamp = old["commit"] if same else commit
         rows[row["study"], row["claim"]] = {**row, "commit": stamp, "versions": versions, "stale": "no"}
-    return marked((rows | {key: row for key, row in before.items() if key not in rows}).values(), codes)
+    again = {study for study, _ in rows}  # a study's claims come together: those that it no longer makes go
+    return marked([*rows.values(), *(row for (study, _), row in before.items() if study not in again)], codes)
 
 
 def marked(rows: Iterable[Row], codes: Mapping[str, str]) -> list[Row]:
