@@ -1,4 +1,4 @@
-"""Readers of the data of graph spectral regularization: mass cytometry (FCS) and turntable images (COIL-20)."""
+"""Readers of the data of graph spectral regularization: mass cytometry (FCS) and turntables (COIL-20, a teapot)."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ from interneuron.io.files import Pathlike
 
 _HEADER = 58
 _OBJECTS, _VIEWS, _SIDE = 20, 72, 32
+_TEAPOTS = 400, 3, 101, 76
 
 
 def read_fcs(path: Pathlike) -> tuple[np.ndarray, list[str]]:
@@ -98,6 +99,40 @@ def read_coil20(path: Pathlike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise InputError(f"{path} has objects Y in another order, it takes {_VIEWS} views of each of 1 to {_OBJECTS}")
     x = np.ascontiguousarray(pixels.reshape(-1, _SIDE, _SIDE).transpose(0, 2, 1))
     return x, expected, np.tile(np.arange(_VIEWS), _OBJECTS)
+
+
+def read_teapots(path: Pathlike, side: int) -> np.ndarray:
+    """Images of a teapot that turns once around, 400 views in order, from `Teapots.mat`, reduced to squares.
+
+    The file has a structure `Input` whose first field is uint8 [23028, 400]: an image a column, of 76 x 101 pixels,
+    colour by colour and column by column. Reduced by Pillow's bilinear filter. Source: Weinberger, Sha and Saul,
+    "Learning a kernel matrix for nonlinear dimensionality reduction", ICML 2004.
+
+    Returns uint8 [400, side, side, 3]. Raises `InputError` for a file that is anything else.
+    """
+    from PIL import Image
+    from scipy.io import loadmat
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        found = loadmat(path, variable_names=["Input"])
+    except Exception as error:  # loadmat raises whatever broken bytes lead to
+        raise InputError(f"{path} cannot be read as a MATLAB file ({error}); fetch it again") from error
+    first = found["Input"].flat[0] if getattr(found.get("Input"), "size", 0) else None
+    pixels = first[0] if isinstance(first, np.void) and first.dtype.names else None
+    views, *shape = _TEAPOTS
+    size = int(np.prod(shape))
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (size, views):
+        raise InputError(
+            f"{path} lacks a structure Input that begins with uint8 [{size}, {views}], an image a column: it takes that"
+        )
+    images = pixels.T.reshape(views, *shape).transpose(0, 3, 2, 1)
+    resized = (
+        Image.fromarray(np.ascontiguousarray(image)).resize((side, side), Image.Resampling.BILINEAR) for image in images
+    )
+    return np.stack([np.asarray(image) for image in resized])
 
 
 def _keywords(text: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From published bytes to arrays: `download` and `pack` check every SHA-256; `prepare` reads images, `tabulate` tables, `link` graphs.
+"""From published bytes to arrays: `download`, `pack` and `blob` check every hash; `prepare` reads images, `tabulate` tables, `link` graphs.
 
 These jobs go first: then all trainings are ready, and no core is idle behind a long one.
 """
@@ -40,6 +40,25 @@ rule pack:
         settings=PLAN.pack,
     script:
         "../scripts/pack.py"
+
+
+rule blob:
+    """Fetch one file that only a git repository publishes a hash of, from INTERNEURON_MIRROR or one of its URLs."""
+    output:
+        "data/raw/{dataset}/{file}",
+    log:
+        "logs/blob/{dataset}/{file}.log",
+    wildcard_constraints:
+        dataset=PLAN.one_of(PLAN.sources("blob")),
+    priority: 1
+    threads: 1
+    resources:
+        mem_mb=PLAN.memory(300),
+        runtime=PLAN.runtime(30),
+    params:
+        settings=PLAN.blob,
+    script:
+        "../scripts/blob.py"
 
 
 rule prepare:

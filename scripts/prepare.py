@@ -75,9 +75,28 @@ def coil20(files, settings):
     return x, y, test.astype(np.uint8), 255
 
 
+def teapots(files, settings):
+    from interneuron.data_gsr import read_teapots
+
+    x = read_teapots(files[settings["file"]], settings["side"])
+    # The test images come first, so that row v of them is v times 5 degrees, as in COIL-20; to half a degree.
+    views = np.rint(np.arange(0, 360, 5) * len(x) / 360).astype(np.int64)
+    rows = np.concatenate([views, np.setdiff1d(np.arange(len(x)), views)])
+    test = np.arange(len(x)) < len(views)
+    return x[rows], np.zeros(len(x), np.int64), test.astype(np.uint8), 255
+
+
 READERS = Registry(
     "reader",
-    {"idx": idx, "digits": digits, "usps": usps, "photos": photos, "imagenet": imagenet, "coil20": coil20},
+    {
+        "idx": idx,
+        "digits": digits,
+        "usps": usps,
+        "photos": photos,
+        "imagenet": imagenet,
+        "coil20": coil20,
+        "teapots": teapots,
+    },
 )
 
 

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 # Rules that config/test.yaml does not reach, since they need published files: tests/test_published_files.py runs them.
-NEED_FILES = {"pack", "convert"}
+NEED_FILES = {"pack", "blob", "convert"}
 # Tests run side by side: threads that wait for one another cost more than they bring. Steps set their own number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -427,7 +427,7 @@ STUDY, VAE, DIGITS, TOP = (
             "prepare.reader",
             "digit",
             "prepare.reader is 'digit', but takes 'idx', 'digits', 'usps', 'photos', 'imagenet', 'boolean', 'titanic', "
-            "'enron', 'planetoid', 'karate', 'modules', 'nested', 'fcs' or 'coil20' "
+            "'enron', 'planetoid', 'karate', 'modules', 'nested', 'fcs', 'coil20' or 'teapots' "
             "(did you mean digits?)",
         ),
         (DIGITS, "files.0.sha256", "12", "files.0.sha256 is '12', but takes 64 hexadecimal digits (0-9, a-f)"),
@@ -435,8 +435,10 @@ STUDY, VAE, DIGITS, TOP = (
             DIGITS,
             "files.0.sha256",
             None,
-            "files.0.sha256 is missing, but takes a hash where sha256_prefix is not given",
+            "files.0.sha256 is missing, but takes a hash where neither sha256_prefix nor git_blob is given",
         ),
+        (DIGITS, "files.0.git_blob", "12", "files.0.git_blob is '12', but takes 40 hexadecimal digits (0-9, a-f)"),
+        (DIGITS, "files.0.git_blob", "a" * 40, "files.0.sha256 is '000"),
         (DIGITS, "files.0.urls", ["ftp://x"], "files.0.urls.0 is 'ftp://x', but takes an address that begins with"),
         (DIGITS, "files.0.path", "../x", "files.0.path is '../x', but takes a relative path without '..'"),
         (DIGITS, "prepare.file", "other.gz", "prepare.file is 'other.gz', but takes one of its files, digits.csv.gz"),

@@ -1,10 +1,12 @@
-"""Readers of FCS and COIL-20, on files written here."""
+"""Readers of FCS, COIL-20 and the teapot, on files written here."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from interneuron.data_gsr import read_coil20, read_fcs
+from interneuron.data_gsr import read_coil20, read_fcs, read_teapots
 from interneuron.errors import InputError
 
 
@@ -65,6 +67,11 @@ def test_broken_fcs_files_are_refused(tmp_path, content, sentence):
         read_fcs(path)
 
 
+def teapots(pixels):
+    """Variables as in Teapots.mat: a structure whose first field has an image a column."""
+    return {"Input": {"first": pixels, "second": np.arange(3.0)}}
+
+
 def coil(**changes):
     """Variables as in COIL20.mat: every pixel of object o, view v, row r, column c is (o + 2 v + 3 r + 5 c) mod 256."""
     o, v, r, c = np.ix_(range(20), range(72), range(32), range(32))
@@ -102,12 +109,44 @@ def test_other_matlab_files_are_refused(tmp_path, variables, sentence):
 
 
 def test_files_that_are_missing_or_broken_are_refused(tmp_path):
-    for reader in (read_fcs, read_coil20):
+    for reader in (read_fcs, read_coil20, partial(read_teapots, side=28)):
         with pytest.raises(InputError, match="there is no file"):
             reader(tmp_path / "none")
-    savemat(tmp_path / "c.mat", coil())
-    content = (tmp_path / "c.mat").read_bytes()
-    for broken in (b"", b"no matlab file at all", content[:5000]):
-        (tmp_path / "c.mat").write_bytes(broken)
-        with pytest.raises(InputError, match="cannot be read as a MATLAB file"):
-            read_coil20(tmp_path / "c.mat")
+    whole = {read_coil20: coil(), partial(read_teapots, side=28): teapots(np.zeros((23028, 400), np.uint8))}
+    for reader, variables in whole.items():
+        savemat(tmp_path / "c.mat", variables)
+        content = (tmp_path / "c.mat").read_bytes()
+        for broken in (b"", b"no matlab file at all", content[:5000]):
+            (tmp_path / "c.mat").write_bytes(broken)
+            with pytest.raises(InputError, match="cannot be read as a MATLAB file"):
+                reader(tmp_path / "c.mat")
+
+
+def test_teapots_come_out_upright(tmp_path):
+    v, r, c, colour = np.ix_(range(400), range(76), range(101), range(3))
+    images = (v // 4 + r + 20 * (c > 50) + 15 * colour).astype(np.uint8)
+    # Column by column and colour by colour, as MATLAB has them.
+    savemat(tmp_path / "t.mat", teapots(np.stack([image.ravel(order="F") for image in images], axis=1)))
+    x = read_teapots(tmp_path / "t.mat", 28)
+    assert (x.dtype, x.shape) == (np.uint8, (400, 28, 28, 3))
+    # What rises evenly is after resampling what it is at the middles of the new pixels.
+    rows, columns = (np.arange(28) + 0.5) * 76 / 28 - 0.5, (np.arange(28) + 0.5) * 101 / 28 - 0.5
+    expected = v // 4 + rows[None, :, None, None] + 20 * (columns[None, None, :, None] > 50) + 15 * colour
+    away = np.abs(columns - 50.5) > 101 / 28
+    np.testing.assert_allclose(x[:, 1:-1, away], expected[:, 1:-1, away], atol=1.01)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"X": np.zeros((23028, 400), np.uint8)},
+        {"Input": np.zeros((23028, 400), np.uint8)},
+        {"Input": np.zeros((0, 0))},
+        teapots(np.zeros((23028, 400))),
+        teapots(np.zeros((400, 23028), np.uint8)),
+    ],
+)
+def test_other_files_of_teapots_are_refused(tmp_path, variables):
+    savemat(tmp_path / "t.mat", variables)
+    with pytest.raises(InputError, match=r"lacks a structure Input that begins with uint8 \[23028, 400\]"):
+        read_teapots(tmp_path / "t.mat", 28)

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import logging
 import socket
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ import yaml
 
 from interneuron.errors import InputError
 from interneuron.io import download
-from interneuron.io.download import fetch
+from interneuron.io.download import fetch, fetch_blob
 
 ROOT = Path(__file__).resolve().parent.parent
 BODY = bytes(range(256)) * 4000
@@ -323,6 +324,43 @@ def script():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+# files that git names
+
+
+@pytest.fixture
+def blob(tmp_path):
+    """Git's own name for the server's file."""
+    (tmp_path / "content").write_bytes(BODY)
+    command = ["git", "hash-object", "--no-filters", str(tmp_path / "content")]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_file_by_the_name_that_git_has_for_it(server, path, pauses, blob):
+    seen = []
+    url = server.url("a", 503, "truncated", "ok")
+    found = fetch_blob(path, [dead_url(), url], git_blob=blob, progress=lambda done, total: seen.append((done, total)))
+    assert found == url
+    assert path.read_bytes() == BODY
+    assert left_in(path) == ["file.gz"]
+    assert seen[-1] == (len(BODY), len(BODY))
+    assert server.asked == ["/a"] * 3
+    assert pauses == [1.0, 2.0] * 2
+
+
+def test_other_bytes_than_git_names_leave_no_file(server, path, blob):
+    with pytest.raises(
+        InputError, match=rf"has the wrong bytes for .*: git's name for them is [0-9a-f]{{40}} and not {blob}"
+    ):
+        fetch_blob(path, [server.url("a", "wrong"), server.url("b", "ok")], git_blob=blob)
+    assert left_in(path) == []
+    assert server.asked == ["/a"]
+    with pytest.raises(InputError, match=r"could not be fetched: tried .*/c \(404 Not Found\); without a network"):
+        fetch_blob(path, [server.url("c", 404)], git_blob=blob)
+    with pytest.raises(InputError, match="'12' is no name of a git object; it takes 40 hexadecimal digits"):
+        fetch_blob(path, [], git_blob="12")
+    assert left_in(path) == []
 
 
 def job(path, urls, **entry):

@@ -1,13 +1,15 @@
-"""From files as they are published, photos and weights, to features of a network that exists: on generated files."""
+"""Studies of files as they are published, where only some can be had: on generated files of the same form."""
 
 import hashlib
 import io
+import subprocess
 
 import numpy as np
 import pytest
 import torch
 from conftest import Workspace
 from PIL import Image
+from scipy.io import savemat
 from synthetic import packed
 
 from interneuron import io as files
@@ -103,3 +105,42 @@ def test_published_files_become_features(workspace: Workspace) -> None:
         layer = network.eval().features((torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std)
     torch.testing.assert_close(torch.from_numpy(x), layer.mean((2, 3)), rtol=1e-4, atol=1e-5)
     assert "Nothing to be done" in workspace.snakemake("--config", "studies=[generated]")
+
+
+@pytest.mark.system
+def test_a_teapot_turns_around_a_ring(workspace: Workspace) -> None:
+    """The rule `blob`, and what reads its file: the study of the teapot, of a bright spot that goes around."""
+    mirror, config = workspace.folder / "mirror/teapots", workspace.folder / "config"
+    angles = 2 * np.pi * np.arange(400) / 400
+    r, c = np.mgrid[:76, :101]
+    near = (r - 38 - 25 * np.sin(angles)[:, None, None]) ** 2 + (c - 50 - 25 * np.cos(angles)[:, None, None]) ** 2
+    gray = (255 * np.exp(-near / 200)).astype(np.uint8)
+    columns = [np.stack([image] * 3, axis=-1).ravel(order="F") for image in gray]
+    mirror.mkdir(parents=True)
+    savemat(mirror / "Teapots.mat", {"Input": {"images": np.stack(columns, axis=1)}})
+    name = subprocess.run(
+        ["git", "hash-object", "--no-filters", "Teapots.mat"], cwd=mirror, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    entry = config / "datasets/teapots.yaml"
+    refused = workspace.run(
+        *("snakemake", "--config", "studies=[gsr-teapot]"), INTERNEURON_MIRROR=str(mirror.parent), status=1
+    )
+    assert f"git's name for them is {name} and not 650e11dd" in refused
+    entry.write_text(entry.read_text().replace("650e11dd9912c51b3e6275f0d25c84f2db09bc9c", name))
+    model = config / "models/gsr-teapot.yaml"
+    model.write_text(model.read_text().replace("iterations: 16400", "iterations: 300"))
+
+    workspace.snakemake("--config", "studies=[gsr-teapot]", INTERNEURON_MIRROR=str(mirror.parent))
+
+    data = files.load_tensors(workspace.folder / "data/prepared/teapots.safetensors", ["x", "split"])
+    assert data["x"].shape == (400, 28, 28, 3)
+    assert data["split"].tolist() == [1] * 72 + [0] * 328
+    # The middle of each test image's light is where the spot is at five degrees times its row.
+    light = data["x"][:72, ..., 0].astype(float)
+    middle = np.stack([(light * axis).sum((1, 2)) for axis in np.mgrid[:28, :28] - 13.5]) / light.sum((1, 2))
+    turned = np.unwrap(np.arctan2(middle[0] * 76, middle[1] * 101)) - np.arange(72) * 2 * np.pi / 72
+    assert np.abs(turned).max() < 0.1
+    claims = files.load_table(workspace.folder / "results/claims.tsv")
+    assert set(claims["study"]) == {"gsr-teapot"}
+    assert claims["measured"].notna().all()
+    assert (workspace.folder / "results/studies/gsr-teapot/figures/ring.png").is_file()

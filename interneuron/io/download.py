@@ -1,4 +1,4 @@
-"""Files from a mirror or from URLs, checked by SHA-256 while they stream."""
+"""Files from a mirror or from URLs, checked by a hash of their content."""
 
 import hashlib
 import http.client
@@ -132,6 +132,67 @@ def fetch_members(
         f"{path} could not be fetched: tried {'; '.join(reasons) or 'nothing, as no URL is listed'}; without a"
         " network, set INTERNEURON_MIRROR to a folder or base address that holds a copy"
     )
+
+
+def fetch_blob(
+    path: Pathlike,
+    urls: Sequence[str],
+    *,
+    git_blob: str,
+    mirror: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    tries: int = 3,
+    wait: float = 1.0,
+    timeout: float = 30.0,
+) -> str:
+    """Fetch a file to `path` whose only published hash is its name in a git repository, and return its source.
+
+    git_blob: the object's name, 40 hexadecimal digits, as `git ls-tree` shows it and `git hash-object` computes it: the
+    SHA-1 of `blob`, a space, the size in bytes, a zero byte and the content. It tells broken bytes from whole ones and
+    one version from another; whoever can make collisions of SHA-1 could make two files of one name. Sources are asked
+    as `fetch` asks them, and errors are its errors.
+    """
+    if len(git_blob) != 40 or set(git_blob) - set("0123456789abcdef"):
+        raise InputError(f"{git_blob!r} is no name of a git object; it takes 40 hexadecimal digits")
+    reasons = []
+    for source in [mirror, *urls] if mirror else urls:
+        try:
+            with atomic(path) as temporary:
+                _retried(temporary, source, tries, wait, timeout, progress)
+                digest = hashlib.sha1(b"blob %d\0" % temporary.stat().st_size, usedforsecurity=False)
+                with temporary.open("rb") as file:
+                    found = hashlib.file_digest(file, digest.copy).hexdigest()
+                if found != git_blob:
+                    raise InputError(
+                        f"{source} has the wrong bytes for {path}: git's name for them is {found} and not {git_blob},"
+                        " so nothing was kept"
+                    )
+                return source
+        except (_UnavailableError, _InterruptedError) as error:
+            reasons.append(f"{source} ({error})")
+    raise InputError(
+        f"{path} could not be fetched: tried {'; '.join(reasons) or 'nothing, as no URL is listed'}; without a"
+        " network, set INTERNEURON_MIRROR to a folder or base address that holds a copy"
+    )
+
+
+def _retried(
+    path: Path,
+    source: str,
+    tries: int,
+    wait: float,
+    timeout: float,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Transfer whatever a source has, and ask again where it breaks off."""
+    for attempt in range(1, tries + 1):
+        try:
+            _transfer(path, source, "", None, progress, timeout)
+            return
+        except _InterruptedError:
+            if attempt == tries:
+                raise
+            time.sleep(wait * 2 ** (attempt - 1))
 
 
 def _pack(

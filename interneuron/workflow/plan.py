@@ -80,7 +80,7 @@ class Plan:
     def jobs(self, rule: str) -> list[dict[str, str]]:
         """Wildcards of all jobs of a rule that the config asks for."""
         project = self.project
-        if rule in ("download", "pack"):
+        if rule in ("download", "pack", "blob"):
             return [
                 {"dataset": name, "file": file.path}
                 for name in self.sources(rule)
@@ -136,7 +136,7 @@ class Plan:
         return {**self.project.datasets, **{name: model for name, model in models if isinstance(model, entries.Files)}}
 
     def sources(self, rule: str) -> list[str]:
-        """Names of what has files that a rule, `download` or `pack`, fetches."""
+        """Names of what has files that a rule, `download`, `pack` or `blob`, fetches."""
         return [name for name, source in self._sources.items() if source.fetched == rule]
 
     def download(self, wildcards: Any) -> dict[str, Any]:
@@ -144,6 +144,9 @@ class Plan:
 
     def pack(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("pack", self._sources[wildcards.dataset].download(wildcards.file))
+
+    def blob(self, wildcards: Any) -> dict[str, Any]:
+        return self._coded("blob", self._sources[wildcards.dataset].download(wildcards.file))
 
     def raw_files(self, wildcards: Any) -> list[str]:
         name = getattr(wildcards, "dataset", None) or wildcards.model

@@ -28,6 +28,7 @@ WORDS = {
     r"^[A-Za-z0-9][A-Za-z0-9_-]*$": "a name of letters, digits, '-' and '_'",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits (0-9, a-f)",
     r"^[0-9a-f]{8,63}$": "the first 8 or more hexadecimal digits (0-9, a-f)",
+    r"^[0-9a-f]{40}$": "40 hexadecimal digits (0-9, a-f)",
     r"^(https?://|package:).+$": "an address that begins with https://, http:// or package:",
 }
 

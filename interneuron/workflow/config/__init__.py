@@ -117,7 +117,7 @@ class Project:
         entry = self.studies[study]
         datasets = {
             name: {
-                "files": [[file.path, file.sha256 or file.sha256_prefix] for file in self.datasets[name].files],
+                "files": [[file.path, file.hash] for file in self.datasets[name].files],
                 "prepare": self.datasets[name].settings(self.datasets[name].step),
             }
             for name in self.datasets_of(study)

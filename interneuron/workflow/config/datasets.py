@@ -11,6 +11,7 @@ from interneuron.workflow.config.structured_data import (
     CytometryReader,
     ModulesReader,
     NestedReader,
+    TeapotsReader,
     TurntableReader,
 )
 from interneuron.workflow.refusals import MISSING, RefusedError
@@ -215,6 +216,7 @@ class Dataset(Files):
         | NestedReader
         | CytometryReader
         | TurntableReader
+        | TeapotsReader
     ) = Field(discriminator="reader", description="How the files are read, or the data generated.")
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ def _relative(path: str) -> str:
     return path
 
 
-_NAME, SHA256, PREFIX, URL = WORDS
+_NAME, SHA256, PREFIX, BLOB, URL = WORDS
 
 Name = Annotated[str, Field(pattern=_NAME)]
 Text = Annotated[str, Field(min_length=1)]

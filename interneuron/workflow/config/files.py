@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from interneuron.workflow.config.fields import PREFIX, SHA256, URL, Count, Entry, Name, RelativePath, Text
+from interneuron.workflow.config.fields import BLOB, PREFIX, SHA256, URL, Count, Entry, Name, RelativePath, Text
 from interneuron.workflow.refusals import MISSING, RefusedError, listed
 
 
@@ -18,6 +18,9 @@ class File(Entry):
     sha256: Annotated[str, Field(pattern=SHA256)] | None = Field(default=None, description="SHA-256 of its bytes.")
     sha256_prefix: Annotated[str, Field(pattern=PREFIX)] | None = Field(
         default=None, description="Beginning of its SHA-256, where only that is published."
+    )
+    git_blob: Annotated[str, Field(pattern=BLOB)] | None = Field(
+        default=None, description="Git's name for its content (`git hash-object`), where only a repository has it."
     )
     members: RelativePath | None = Field(
         default=None,
@@ -32,11 +35,17 @@ class File(Entry):
         examples=[["package:sklearn/datasets/data/digits.csv.gz"]],
     )
 
+    @property
+    def hash(self) -> str:
+        """The one that is given."""
+        return self.sha256 or self.sha256_prefix or self.git_blob or ""
+
     @model_validator(mode="after")
     def _one_hash(self) -> "File":
-        if (self.sha256 is None) == (self.sha256_prefix is None):
+        if [self.sha256, self.sha256_prefix, self.git_blob].count(None) != 2:
             got = MISSING if self.sha256 is None else self.sha256
-            raise RefusedError("sha256", got, "a hash where sha256_prefix is not given, and only there")
+            takes = "a hash where neither sha256_prefix nor git_blob is given, and only there"
+            raise RefusedError("sha256", got, takes)
         if self.members is not None and self.sha256 is None:
             raise RefusedError("sha256", MISSING, "the whole hash of the tar that is packed")
         return self
@@ -66,16 +75,19 @@ class Files(Entry):
         for index, file in enumerate(self.files):
             if file.path in paths[:index]:
                 raise RefusedError(f"files.{index}.path", file.path, "a path that no other file of the entry has")
-            if file.members is not None and len(paths) > 1:
-                raise RefusedError(f"files.{index}.members", file.members, "none beside other files")
+            for other in ("members", "git_blob"):
+                if getattr(file, other) is not None and len(paths) > 1:
+                    raise RefusedError(f"files.{index}.{other}", getattr(file, other), "none beside other files")
         for name, path in names.items():
             if path not in paths:
                 raise RefusedError(f"{key}.{name}", path, "one of its files, " + listed(paths))
 
     @property
     def fetched(self) -> str:
-        """The step that fetches the files: `download`, or `pack` where they are many in one tar."""
-        return "pack" if any(file.members is not None for file in self.files) else "download"
+        """The step that fetches the files: `download`, `pack` many in one tar, or `blob` by git's name for it."""
+        if any(file.members is not None for file in self.files):
+            return "pack"
+        return "blob" if any(file.git_blob is not None for file in self.files) else "download"
 
     def download(self, file: str) -> dict[str, Any]:
         """What the step that fetches one of the files gets."""

@@ -294,7 +294,7 @@ class PhotoModel(Files):
 
     def settings(self, step: str = "convert") -> dict[str, Any]:
         """What the conversion gets, with the hashes of its files."""
-        files = [[file.path, file.sha256 or file.sha256_prefix] for file in self.files]
+        files = [[file.path, file.hash] for file in self.files]
         return self.model_dump(mode="json", include={"architecture", "arguments", "checkpoint"}) | {"files": files}
 
     @property

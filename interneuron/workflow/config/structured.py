@@ -18,7 +18,7 @@ from interneuron.workflow.config.fields import (
     Text,
     once,
 )
-from interneuron.workflow.config.structured_data import TurntableReader
+from interneuron.workflow.config.structured_data import TeapotsReader, TurntableReader
 from interneuron.workflow.refusals import MISSING, RefusedError, listed
 
 Kind = Literal["grid", "torus", "rings", "paths", "star", "tree", "complete", "capsules"]
@@ -515,8 +515,11 @@ def check_structure(structure: Structure, evaluate: Any, figures: Sequence[str],
             raise RefusedError(f"structure.{section}", "given", takes)
     if structure.chain is not None and structure.patches is None:
         raise RefusedError("structure.patches", MISSING, "a section, since chain looks at its patches")
-    if structure.ring is not None and not isinstance(dataset.prepare, TurntableReader):
-        raise RefusedError("structure.ring", "given", "a model of a dataset with views, of the reader coil20")
+    if structure.ring is not None and not isinstance(dataset.prepare, TurntableReader | TeapotsReader):
+        takes = "a model of a dataset with views, of the reader coil20 or teapots"
+        raise RefusedError("structure.ring", "given", takes)
+    if structure.ring is not None and isinstance(dataset.prepare, TeapotsReader) and structure.samples != "test":
+        raise RefusedError("structure.samples", structure.samples, "test, the views of a teapot 5 degrees apart")
     if structure.mixture is not None:
         named = [structure.mixture.of, *structure.mixture.between]
         if max(named) >= dataset.prepare.classes:

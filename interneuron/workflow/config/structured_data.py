@@ -98,3 +98,16 @@ class TurntableReader(Reader):
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
         return {"file": self.file}
+
+
+class TeapotsReader(Reader):
+    """A teapot that turns once around, 400 views in colour; of these, 72 views 5 degrees apart are to test on."""
+
+    reader: Literal["teapots"] = Field(description="The format: `teapots`.")
+    file: RelativePath = Field(description="The file.", examples=["Teapots.mat"])
+    side: Count = Field(default=28, description="Height and width that images of 76 x 101 pixels are reduced to.")
+    classes: Literal[1] = Field(default=1, description="Number of objects.")
+
+    def names(self) -> dict[str, str]:
+        """The files that it reads, by key."""
+        return {"file": self.file}
