@@ -86,46 +86,6 @@ def read_planetoid(folder: Pathlike, name: str) -> Citations:
     )
 
 
-def read_linqs(content: Pathlike, cites: Pathlike) -> Citations:
-    """A citation graph in the LINQS text format (Sen et al., AI Magazine 29, 2008), papers in the order of `content`.
-
-    Format: `content` has a line a paper: name, 0 or 1 for each word, class, between tabs; `cites` a line a citation:
-    cited paper, citing paper. Classes are numbered by alphabet; links go from the citing to the cited paper; a citation
-    of or by a paper that `content` lacks is left out. There is no published split. Raises `InputError` for anything
-    else.
-    """
-    lines = _lines(content)
-    names, words, classes = [], [], []
-    for number, line in enumerate(lines, 1):
-        name, tab, body = line.partition(b"\t")
-        body, _, label = body.rpartition(b"\t")
-        row = np.frombuffer(body, np.uint8)
-        if not (tab and label and len(row) % 2 and np.isin(row[::2], (48, 49)).all() and (row[1::2] == 9).all()):
-            raise InputError(f"{content}, line {number} is not a name, 0 or 1 for each word, and a class, between tabs")
-        names.append(name)
-        words.append(row[::2] == 49)
-        classes.append(label)
-    if not names or len({len(row) for row in words}) != 1 or len(set(names)) != len(names):
-        raise InputError(f"{content} has no papers, a paper twice, or lines with unlike numbers of words")
-    number_of = {name: number for number, name in enumerate(names)}
-    links = []
-    for number, line in enumerate(_lines(cites), 1):
-        pair = line.split()
-        if len(pair) != 2:
-            raise InputError(f"{cites}, line {number} has {len(pair)} fields; it takes the cited and the citing paper")
-        if pair[0] in number_of and pair[1] in number_of:
-            links.append((number_of[pair[1]], number_of[pair[0]]))
-    none = np.empty(0, np.int64)
-    return Citations(
-        sparse.csr_array(np.array(words, np.float32)),
-        np.unique(np.array(classes), return_inverse=True)[1],
-        np.array(links, np.int64).reshape(-1, 2),
-        none,
-        none,
-        none,
-    )
-
-
 def karate_club() -> Citations:
     """Zachary's karate club, which comes with networkx, as a graph without features: `x` is the identity.
 

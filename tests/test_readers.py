@@ -304,37 +304,6 @@ def test_default_dict_of_lists_is_one():
     assert found == defaultdict(list, {0: [1], 1: [0]})
 
 
-# LINQS
-
-CONTENT = b"b9\t1\t0\t1\tTheory\na\t0\t0\t1\tAgents\n7\t1\t1\t0\tTheory\n"
-CITES = b"a\tb9\n7\ta\nelsewhere\ta\n7\t7\n"
-
-
-def test_linqs_comes_back(write):
-    found = citations.read_linqs(write(CONTENT, "content"), write(CITES, "cites"))
-    np.testing.assert_array_equal(found.x.toarray(), [[1, 0, 1], [0, 0, 1], [1, 1, 0]])
-    assert found.y.tolist() == [1, 0, 1]
-    assert found.links.tolist() == [[0, 1], [1, 2], [2, 2]]
-    assert (len(found.train), len(found.validation), len(found.test)) == (0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("content", "cites", "says"),
-    [
-        (b"a\t1\t2\tx\n", CITES, "content, line 1 is not a name, 0 or 1 for each word, and a class"),
-        (CONTENT + b"c\t1\t1\n", CITES, "lines with unlike numbers of words"),
-        (CONTENT + b"c\t1 0\t1\tx\n", CITES, "line 4 is not"),
-        (CONTENT + b"c\n", CITES, "line 4 is not"),
-        (CONTENT + b"a\t0\t0\t0\tx\n", CITES, "a paper twice"),
-        (b"", CITES, "has no papers"),
-        (CONTENT, b"a\n", "cites, line 1 has 1 fields; it takes the cited and the citing paper"),
-    ],
-)
-def test_linqs_that_is_none(write, content, cites, says):
-    with pytest.raises(InputError, match=says):
-        citations.read_linqs(write(content, "content"), write(cites, "cites"))
-
-
 # a graph that comes with networkx
 
 
