@@ -209,7 +209,8 @@ def ring(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], metrics: p
         axes.set_title(f"{name}: {here['ring_correlation'].iloc[0]:.2f}", loc="left")
         axes.set_xlabel("node of the ring")
     grid[0].set_ylabel("angle of the object, degrees")
-    title = f"Activity around the ring as object {part} turns, and its correlation, seed {about['seed']}"
+    which = "the object" if part == "all" else f"object {part}"
+    title = f"Activity around the ring as {which} turns, and its correlation, seed {about['seed']}"
     figure.suptitle(title, x=0.01, ha="left")
     return figure
 

@@ -255,6 +255,12 @@ def test_a_ring_of_views(tmp_path):
     metrics = io.load_table(files.metrics)
     assert metrics[metrics["level"] == "mean"]["runs"].unique().tolist() == [2]
     assert metrics["ring_correlation"].between(0, 1).all()
+    for part, words in (("2", "as object 2 turns"), ("all", "as the object turns")):
+        layers = io.metadata(files.layers)
+        about = layers | {"runs": [run | {"part": part} for run in layers["runs"]]}
+        figure = gsr_plots.ring(io.load_tensors(files.layers), about, metrics.assign(part=part))
+        figure.draw_without_rendering()
+        assert words in figure.get_suptitle()
     drawn(files, "ring.png").draw_without_rendering()
 
 
