@@ -2,23 +2,19 @@
 
 import os
 
-from interneuron.errors import InputError
 from interneuron.io.download import fetch_blob
 from interneuron.workflow.script import Progress, log, step
 
 
 def main(job):
     settings = job.params.settings
-    name = job.wildcards.file
-    entry = next((file for file in settings["files"] if file["path"] == name), None)
-    if entry is None:
-        raise InputError(f"dataset {job.wildcards.dataset} lists no file {name}")
+    (entry,) = settings["files"]
     base = os.environ.get("INTERNEURON_MIRROR")
     source = fetch_blob(
         job.output[0],
         entry["urls"],
         git_blob=entry["git_blob"],
-        mirror="/".join([base.rstrip("/"), settings["mirror"], name]) if base else None,
+        mirror="/".join([base.rstrip("/"), settings["mirror"], entry["path"]]) if base else None,
         progress=Progress("blob", "bytes"),
     )
     log.info(f"{os.path.getsize(job.output[0]) / 1e6:,.3f} MB from {source}, git's name for it as listed")
