@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from interneuron.canvas import BLUE, DARK, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, WIDTH, YELLOW, StyledFigure, styled
 from interneuron.errors import InputError
@@ -133,7 +133,7 @@ def modules(metrics: pd.DataFrame) -> Figure:
         mean = np.array([of.mean() for of in values])
         # Student's quantile: trials may be few.
         error = np.array(
-            [t.ppf(0.975, len(of) - 1) * of.std(ddof=1) / np.sqrt(len(of)) if len(of) > 1 else 0 for of in values]
+            [stdtrit(len(of) - 1, 0.975) * of.std(ddof=1) / np.sqrt(len(of)) if len(of) > 1 else 0 for of in values]
         )
         axes.errorbar(ns, mean, error, color=colour, marker="o", markersize=4, capsize=3, label=label)
     axes.plot(ns, ns, color=DARK, linestyle="--", linewidth=1, label="one a module, as stated")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ ENDS = {
     "full": "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'results/a')",
     "bug": "raise ZeroDivisionError('by nought')",
     "stop": "raise KeyboardInterrupt",
+    "training": "import trained; log.info(trained.found()); log.info('torch._dynamo' in sys.modules)",
     "threads": "log.info(' '.join(os.environ[name] for name in ('NUMBA_NUM_THREADS', 'OMP_WAIT_POLICY')))",
 }
 FRAME = """
@@ -28,6 +30,27 @@ def main(job):
     {body}
 
 step(main, SimpleNamespace(rule="train", wildcards=["vae", "000-004"], log=[sys.argv[1]], threads=3))
+"""
+# Three steps of each optimiser that the library takes.
+TRAINED = """
+import torch
+
+def found():
+    weights = []
+    for make in (
+        lambda p: torch.optim.Adam(p, fused=True),
+        lambda p: torch.optim.Adam(p),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    ):
+        weight = torch.linspace(-1, 1, 5).requires_grad_()
+        steps = make([weight])
+        for _ in range(3):
+            steps.zero_grad()
+            weight.exp().sum().backward()
+            steps.step()
+        steps.load_state_dict(steps.state_dict())
+        weights += weight.tolist()
+    return weights
 """
 
 
@@ -119,3 +142,11 @@ def test_progress_says_nothing_of_what_is_done(monkeypatch: pytest.MonkeyPatch) 
         progress(done, 5)
         clock.now += 10
     assert clock.said == []
+
+
+def test_a_training_gives_what_torch_gives_without_its_compiler(tmp_path: Path) -> None:
+    (tmp_path / "trained.py").write_text(TRAINED)
+    namespace: dict[str, Any] = {}
+    exec(TRAINED, namespace)
+    said = run("training", tmp_path / "a.log", PYTHONPATH=str(tmp_path))
+    assert said == (0, f"train vae 000-004: {namespace['found']()}\ntrain vae 000-004: False\n")

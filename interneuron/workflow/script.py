@@ -7,7 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+import wrapt
 
 from interneuron.errors import InputError
 
@@ -25,6 +28,7 @@ def step(main: Callable[[Any], None], job: Any) -> None:
     # they are loaded, which scripts do inside `main`.
     os.environ["NUMBA_NUM_THREADS"] = str(job.threads)
     os.environ["OMP_WAIT_POLICY"] = "passive"
+    wrapt.when_imported("torch.optim")(_without_compiler)
     logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback a line
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(logging.Formatter(f"{label(job)}: %(message)s"))
@@ -48,6 +52,17 @@ def step(main: Callable[[Any], None], job: Any) -> None:
     finally:
         with contextlib.suppress(OSError):
             file.close()
+
+
+def _without_compiler(optim: ModuleType) -> None:
+    """Spare torch's optimizers the import of its compiler, more than a second of a training's processor time: they ask
+    for it only to say that their steps are not to be compiled, and no step here is."""
+    no_grad = sys.modules["torch"].no_grad
+    for kind in (optim.Adam, optim.SGD):
+        kind.step = no_grad()(getattr(kind.step, "__wrapped__", kind.step))
+    for method in vars(optim.Optimizer).values():
+        if hasattr(method, "__wrapped__"):
+            method.__wrapped__.__dynamo_disable = method.__wrapped__
 
 
 def _log_file(path: Path) -> logging.FileHandler:
