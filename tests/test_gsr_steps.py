@@ -1,5 +1,6 @@
 """The steps of a study of graph spectral regularization, one after another, on small data: files, metrics, figures."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
@@ -542,6 +543,30 @@ def entry(tmp_path, **changes):
 def test_entries_that_do_not_fit_are_refused(tmp_path, name, change, sentence):
     with pytest.raises(InputError, match=sentence):
         entry(tmp_path, **{name: change})
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "sentence"),
+    [
+        (
+            MapModel,
+            {"architecture": "map-classifier", "layer": "code"},
+            "a graph of 64 nodes, one a unit of the layer code",
+        ),
+        (
+            MapPerceptronModel,
+            {"architecture": "map-perceptron", "layer": "relu2", "arguments": {"hidden": [8, 7]}},
+            "a graph of 7 nodes, one a unit of the layer relu2",
+        ),
+    ],
+)
+def test_a_graph_of_another_size_is_refused_before_anything_runs(kind, change, sentence):
+    graph = {"kind": "star", "sizes": {"nodes": 8}}
+    own = {"title": "a", "dataset": "d", "seeds": 1, "block": 1, "variants": [{"name": "a"}], "epochs": 1} | change
+    with pytest.raises(ValueError, match=sentence):
+        kind.model_validate(own | {"graph": graph})
+    nodes = int(re.search(r"of (\d+) nodes", sentence)[1])
+    assert kind.model_validate(own | {"graph": {"kind": "star", "sizes": {"nodes": nodes}}}).graph.nodes() == nodes
 
 
 @pytest.mark.parametrize(

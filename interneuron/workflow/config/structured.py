@@ -317,7 +317,20 @@ class _Classifier(_Regularised):
             raise RefusedError("hold_out", self.hold_out, "a number only where a variant has a list of weights")
         if self.folds > 1 and self.hold_out is None:
             raise RefusedError("folds", self.folds, "1 where hold_out is left out")
+        units = self._units().get(self.layer)
+        if units is not None and self.graph is not None and self.graph.nodes() != units:
+            takes = f"a graph of {units} nodes, one a unit of the layer {self.layer}"
+            raise RefusedError("graph.sizes", self.graph.sizes, takes)
         return self
+
+    def _units(self) -> dict[str, int]:
+        """Units of the layers whose number the entry tells; of the others, the job says what does not fit."""
+        arguments = getattr(self, "arguments", None)
+        if isinstance(arguments, MapArguments):
+            return {"code": arguments.nodes}
+        if isinstance(arguments, PerceptronArguments):
+            return {f"{kind}{i}": n for i, n in enumerate(arguments.hidden, 1) for kind in ("linear", "relu")}
+        return {}
 
 
 class MapModel(_Classifier):
