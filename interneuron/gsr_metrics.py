@@ -6,17 +6,19 @@ Every analysis gives rows with the keys `metric`, `value`, and, where there is a
 
 from collections.abc import Callable, Sequence
 from itertools import permutations as orders_of
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from interneuron import coactivation, lattices, structure
+from interneuron import lattices, structure
 from interneuron.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float64 = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -87,12 +89,15 @@ def misread(z: npt.ArrayLike, y: npt.ArrayLike, taken: npt.ArrayLike, segments: 
     return {"metric": "misread", "value": float(larger.mean()) if len(here) else np.nan}
 
 
-def components(graph: torch.Tensor, z: torch.Tensor, above: float, below: float) -> list[Row]:
+def components(graph: "Tensor", z: "Tensor", above: float, below: float) -> list[Row]:
     """Rows on a learned graph, [nodes, nodes], and the activations z [samples, nodes] of its nodes.
 
     `components`: over edges heavier than `above`, without silent nodes; `spectral_components`: eigenvalues of the
     symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value.
     """
+    # It takes torch, which the metrics do without.
+    from interneuron import coactivation
+
     silent = coactivation.silent(z)
     found = {
         "components": int(coactivation.components(graph, above, ~silent)),
@@ -179,7 +184,7 @@ def cell_graph(x: npt.ArrayLike, neighbours: int) -> sparse.csr_array:
 
 
 def along(
-    z: torch.Tensor, times: npt.ArrayLike, graph: torch.Tensor, above: float, stream: np.random.Generator
+    z: "Tensor", times: npt.ArrayLike, graph: "Tensor", above: float, stream: np.random.Generator
 ) -> tuple[list[Row], Float64, Float64]:
     """Rows on the order of neurons along their learned graph and the cells' times; place and preferred time [nodes].
 

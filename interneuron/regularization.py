@@ -6,7 +6,7 @@ of a graph on its neurons (`interneuron.lattices`, `interneuron.coactivation`).
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,12 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
-from torch.nn import functional
 
 from interneuron import lattices
 from interneuron.capture import Action, hooked
 from interneuron.errors import InputError
 
 FORMS = ("quadratic", "rayleigh")
-
-# A sparse Laplacian with at most this many diagonals besides the main one, as those of grids, tori and rings, is kept
-# by its diagonals: each takes one pass over the activations, and the other form two transpositions.
-_DIAGONALS = 8
 
 # Added to z' z by the released code, so that a silent layer has a Rayleigh quotient.
 _SILENT = 1e-12
@@ -36,38 +31,30 @@ class Operator:
     """The symmetric part of one Laplacian, or of one a seed, in the form that products take.
 
     `matrix`: sparse CSR or dense [nodes, nodes]; for several seeds, block-diagonal CSR [seeds nodes, seeds nodes] or
-    dense [seeds, nodes, nodes]. `seeds` is None where all seeds share the matrix. `diagonals`: of a sparse matrix with
-    few of them, each one's offset (column less row) and entries; the main one, offset 0, comes first. Otherwise empty.
+    dense [seeds, nodes, nodes]. `seeds` is None where all seeds share the matrix. `diagonals`: of a sparse matrix on
+    the CPU that has few, as `interneuron._diagonals.split` gives them; otherwise None.
     """
 
     matrix: Tensor
     nodes: int
     seeds: int | None
-    diagonals: Sequence[tuple[int, Tensor]] = ()
+    diagonals: tuple[Any, Any] | None = None
 
     def product(self, z: Tensor) -> Tensor:
-        """L z of the rows of z [seeds, rows, nodes], each seed under its own L; a contiguous tensor of that shape."""
+        """L z, each seed under its own L: by a dense L, of z [rows, nodes] or [seeds, rows, nodes]; by a sparse one, of
+        contiguous columns, [nodes, rows] or [seeds, nodes, rows]."""
         if not self.matrix.is_sparse_csr:
             return z @ self.matrix
-        if self.diagonals:
-            found = z * self.diagonals[0][1]
-            for offset, entries in self.diagonals[1:]:
-                row, column = max(-offset, 0), max(offset, 0)
-                found[..., row : self.nodes - column].addcmul_(z[..., column : self.nodes - row], entries)
-            return found
-        columns = z.reshape(-1, self.nodes).t() if self.seeds is None else z.transpose(1, 2).flatten(0, 1)
-        # The product by a sparse matrix with torch's kernel for bags of embeddings: half the time of its CSR product.
-        found = functional.embedding_bag(
-            self.matrix.col_indices(),
-            columns.contiguous(),
-            self.matrix.crow_indices(),
-            mode="sum",
-            per_sample_weights=self.matrix.values(),
-            include_last_offset=True,
-        )
+        if z.ndim == 2:
+            return self._sums(z)
         if self.seeds is None:
-            return found.t().contiguous().view(z.shape)
-        return found.view(self.seeds, self.nodes, -1).transpose(1, 2).contiguous()
+            return torch.stack([self._sums(one) for one in z])
+        return self._sums(z.flatten(0, 1)).view(z.shape)
+
+    def _sums(self, z: Tensor) -> Tensor:
+        """The product by the sparse matrix with torch's kernel for bags of embeddings: half the time of its CSR's."""
+        indices, starts, weights = self.matrix.col_indices(), self.matrix.crow_indices(), self.matrix.values()
+        return torch.embedding_bag(z, indices, starts, False, 0, False, weights, True)[0]
 
 
 def operator(laplacian: Any, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Operator:
@@ -97,8 +84,8 @@ def operator(laplacian: Any, dtype: torch.dtype = torch.float32, device: torch.d
         matrix, nodes, seeds = (dense + dense.mT) / 2, dense.shape[-1], len(dense) if dense.ndim == 3 else None
     if not torch.isfinite(matrix.values() if matrix.is_sparse_csr else matrix).all():
         raise InputError("a Laplacian has an entry that is infinite or NaN, and takes numbers")
-    diagonals = _diagonals(matrix) if matrix.is_sparse_csr and seeds is None else []
-    return Operator(matrix.to(device), nodes, seeds, [(offset, entries.to(device)) for offset, entries in diagonals])
+    matrix = matrix.to(device)
+    return Operator(matrix, nodes, seeds, _few_diagonals(matrix) if seeds is None else None)
 
 
 def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic") -> Tensor:
@@ -202,30 +189,66 @@ class _Penalty(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, z: Tensor, laplacian: Operator, form: str) -> Tensor:
-        context.stacked = z.ndim in (3, 5)
-        samples = z if context.stacked else z.unsqueeze(0)
-        channels_last = samples.movedim(2, -1)
-        rows = channels_last.reshape(len(samples), -1, laplacian.nodes)
-        gradient = laplacian.product(rows)
-        if form == "quadratic":
-            # `dot` is one pass; `vecdot` is two, and writes the products.
-            pairs = zip(gradient.flatten(1), rows.flatten(1), strict=True)
-            values = torch.stack([torch.dot(one, other) for one, other in pairs]) / rows.shape[1]
-        else:
-            norms = torch.linalg.vecdot(rows, rows) + _SILENT
-            quotients = torch.linalg.vecdot(gradient, rows) / norms
-            values = quotients.mean(-1)
-            gradient.addcmul_(quotients.unsqueeze(-1), rows, value=-1).div_(norms.unsqueeze(-1))
-        context.scale = 2 / rows.shape[1]
-        context.save_for_backward(gradient.view(channels_last.shape).movedim(-1, 2).view(z.shape))
-        return values if context.stacked else values[0]
+        rows = z.detach()
+        if z.ndim > 3:
+            rows = rows.movedim(-3, -1)
+            channels_last = rows.shape
+            rows = rows.flatten(-4, -2)
+        measure = _by_product if laplacian.diagonals is None else _by_diagonals
+        values, gradient, context.scale = measure(rows, laplacian, form)
+        if z.ndim > 3:
+            gradient = gradient.reshape(channels_last).movedim(-1, -3)
+        context.save_for_backward(gradient)
+        return values
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, weights: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = context.saved_tensors
-        factors = context.scale * weights
-        return gradient * (factors.view(-1, *[1] * (gradient.ndim - 1)) if context.stacked else factors), None, None
+        factors = weights if context.scale == 1 else context.scale * weights
+        if weights.ndim:
+            factors = factors.view(-1, *[1] * (gradient.ndim - 1))
+        if gradient.ndim > 3 or gradient.is_contiguous():
+            return gradient * factors, None, None
+        # Columns become rows, as those of the layer's other gradients, to which this one is added.
+        return torch.mul(gradient, factors, out=gradient.new_empty(gradient.shape)), None, None
+
+
+def _by_product(rows: Tensor, laplacian: Operator, form: str) -> tuple[Tensor, Tensor, float]:
+    """Penalties, a scalar or [seeds], of rows [rows, nodes] or [seeds, rows, nodes]; a tensor of the rows' shape; and
+    its factor, which makes it their gradient."""
+    # A sparse product takes and gives columns.
+    turned = laplacian.matrix.is_sparse_csr
+    axis, z = (-2, rows.mT.contiguous()) if turned else (-1, rows)
+    gradient = laplacian.product(z)
+    if form == "rayleigh":
+        norms = torch.linalg.vecdot(z, z, dim=axis) + _SILENT
+        quotients = torch.linalg.vecdot(gradient, z, dim=axis) / norms
+        values = quotients.mean(-1)
+        gradient.addcmul_(quotients.unsqueeze(axis), z, value=-1).div_(norms.unsqueeze(axis))
+    else:
+        # `dot` is one pass; `vecdot` is two, and writes the products.
+        sums = [torch.dot(one.flatten(), other.flatten()) for one, other in _seeds(gradient, z)]
+        values = (torch.stack(sums) if rows.ndim == 3 else sums[0]) / rows.shape[-2]
+    return values, gradient.mT if turned else gradient, 2 / rows.shape[-2]
+
+
+def _by_diagonals(rows: Tensor, laplacian: Operator, form: str) -> tuple[Tensor, Tensor, float]:
+    """As `_by_product`, of a Laplacian with diagonals."""
+    from interneuron._diagonals import forms
+
+    assert laplacian.diagonals is not None
+    rows = rows.contiguous()
+    values, gradient = rows.new_empty(rows.shape[:-2]), torch.empty_like(rows)
+    shape = values.numel(), *rows.shape[-2:]
+    arrays = rows.numpy().reshape(shape), values.numpy().reshape(-1), gradient.numpy().reshape(shape)
+    forms(*laplacian.diagonals, form == "rayleigh", _SILENT, *arrays)
+    return values, gradient, 1.0
+
+
+def _seeds(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
+    """The tensors of each seed, of tensors [rows, nodes], which are those of one, or [seeds, rows, nodes]."""
+    return zip(*tensors, strict=True) if tensors[0].ndim == 3 else [tensors]
 
 
 def _compressed(matrix: Any, dtype: torch.dtype) -> Tensor:
@@ -246,22 +269,14 @@ def _compressed(matrix: Any, dtype: torch.dtype) -> Tensor:
         )
 
 
-def _diagonals(matrix: Tensor) -> list[tuple[int, Tensor]]:
-    """The diagonals of a CSR matrix [nodes, nodes] as in `Operator`, or none where there are too many."""
-    nodes = matrix.shape[0]
-    columns = matrix.col_indices().long()
-    rows = torch.repeat_interleave(torch.arange(nodes), matrix.crow_indices().diff())
-    offsets = (columns - rows).unique()
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), offsets[offsets != 0]])
-    if len(offsets) > _DIAGONALS + 1:
-        return []
-    found = []
-    for offset in offsets.tolist():
-        on = columns - rows == offset
-        entries = torch.zeros(nodes - abs(offset), dtype=matrix.dtype)
-        entries[torch.minimum(rows, columns)[on]] = matrix.values()[on]
-        found.append((offset, entries))
-    return found
+def _few_diagonals(matrix: Tensor) -> tuple[Any, Any] | None:
+    """As in `Operator`."""
+    if not matrix.is_sparse_csr or matrix.device.type != "cpu" or matrix.dtype not in (torch.float32, torch.float64):
+        return None
+    # Its compiler is slow to import, and only these need it.
+    from interneuron._diagonals import split
+
+    return split(matrix.crow_indices().numpy(), matrix.col_indices().numpy(), matrix.values().numpy())
 
 
 @contextmanager

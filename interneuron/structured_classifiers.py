@@ -339,9 +339,9 @@ def train_classifiers(
             sample; needed where there is a gsr weight.
         device: `cpu` or `cuda`; what is drawn at random is the same on both, and sums round in other orders.
 
-    Returns: the parameters on the CPU, float32 [seeds, ...] by name, and rows of `loss`, `accuracy`, the penalties
-        without their weights, and `rayleigh` (z' L z / z' z less each sample's mean), over `report_every` iterations;
-        and the test split's `accuracy`.
+    Returns: the parameters on the CPU, float32 [seeds, ...] by name, and rows of `loss`, `accuracy` and the penalties
+        without their weights over `report_every` iterations, with a graph `rayleigh`: z' L z / z' z of the report's
+        last batch, less each sample's mean; and the test split's `accuracy`.
 
     Raises: InputError for data and settings that do not fit; for a layer that is missing, or runs more than once and is
         named without its run; and for a graph of another size. DivergedError, naming iteration and seed, where the loss
@@ -483,10 +483,8 @@ class _Run:
         z = self.z.flatten(1)
         metrics = {"accuracy": (taken == y).float().mean()}
         if self.prepared is not None:
-            nodes = z if z.shape[1] == self.prepared.nodes else self.z
+            nodes = self._nodes()
             metrics["gsr"] = penalty(nodes if "gsr" in self.factors else nodes.detach(), self.prepared, self.form)
-            centred = (nodes - nodes.mean(1, keepdim=True)).detach()
-            metrics["rayleigh"] = penalty(centred, self.prepared, "rayleigh")
         if "l1" in self.factors:
             metrics["l1"] = z.abs().sum(1).mean()
         if "l2" in self.factors:
@@ -494,6 +492,12 @@ class _Run:
         for name, factor in self.factors.items():
             loss = loss + factor * metrics[name]
         return loss, {"loss": loss, **metrics}
+
+    def _nodes(self) -> Tensor:
+        """The activations, of the graph's nodes along their second axis."""
+        assert self.z is not None
+        units = self.z.flatten(1)
+        return units if units.shape[1] == self.prepared.nodes else self.z
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
         for name, value in metrics.items():
@@ -503,6 +507,10 @@ class _Run:
     def report(self, seed: int, iteration: int) -> list[dict[str, Any]]:
         row = {"seed": seed, "iteration": iteration, "split": "train"}
         found = [{**row, "metric": name, "value": value / self.count} for name, value in self.sums.items()]
+        if self.prepared is not None:
+            z = self._nodes().detach()
+            quotient = penalty(z - z.mean(1, keepdim=True), self.prepared, "rayleigh")
+            found.append({**row, "metric": "rayleigh", "value": quotient.item()})
         self.sums, self.count = {}, 0
         return found
 
