@@ -31,14 +31,14 @@ class Operator:
     """The symmetric part of one Laplacian, or of one a seed, in the form that products take.
 
     `matrix`: sparse CSR or dense [nodes, nodes]; for several seeds, block-diagonal CSR [seeds nodes, seeds nodes] or
-    dense [seeds, nodes, nodes]. `seeds` is None where all seeds share the matrix. `diagonals`: of a sparse matrix on
-    the CPU that has few, as `interneuron._diagonals.split` gives them; otherwise None.
+    dense [seeds, nodes, nodes]. `seeds` is None where all seeds share the matrix. `arrays`: those of a CSR matrix of
+    floats or doubles on the CPU, for compiled code; otherwise None.
     """
 
     matrix: Tensor
     nodes: int
     seeds: int | None
-    diagonals: tuple[Any, Any] | None = None
+    arrays: tuple[Any, Any, Any] | None = None
 
     def product(self, z: Tensor) -> Tensor:
         """L z, each seed under its own L: by a dense L, of z [rows, nodes] or [seeds, rows, nodes]; by a sparse one, of
@@ -52,7 +52,7 @@ class Operator:
         return self._sums(z.flatten(0, 1)).view(z.shape)
 
     def _sums(self, z: Tensor) -> Tensor:
-        """The product by the sparse matrix with torch's kernel for bags of embeddings: half the time of its CSR's."""
+        """The product by the sparse matrix with torch's kernel for bags of embeddings, which takes all number types."""
         indices, starts, weights = self.matrix.col_indices(), self.matrix.crow_indices(), self.matrix.values()
         return torch.embedding_bag(z, indices, starts, False, 0, False, weights, True)[0]
 
@@ -85,11 +85,12 @@ def operator(laplacian: Any, dtype: torch.dtype = torch.float32, device: torch.d
     if not torch.isfinite(matrix.values() if matrix.is_sparse_csr else matrix).all():
         raise InputError("a Laplacian has an entry that is infinite or NaN, and takes numbers")
     matrix = matrix.to(device)
-    return Operator(matrix, nodes, seeds, _few_diagonals(matrix) if seeds is None else None)
+    return Operator(matrix, nodes, seeds, _arrays(matrix))
 
 
-def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic") -> Tensor:
-    """Mean over the batch of z' L z (`quadratic`) or of z' L z / (z' z + 1e-12) (`rayleigh`, which has no scale).
+def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic", weight: float = 1.0) -> Tensor:
+    """`weight` times the mean over the batch of z' L z (`quadratic`) or of z' L z / (z' z + 1e-12) (`rayleigh`, which
+    has no scale).
 
     z: activations [batch, nodes], or [batch, channels, height, width] of a convolution, whose channels are the nodes:
     each position counts as a sample of its own, so that the weight means the same on images of any size. Gives a
@@ -97,8 +98,9 @@ def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic") -> Tensor:
     a seed, [seeds]; an operator with one Laplacian a seed takes only these. What is the same on all nodes has no share
     in z' L z but has in z' z, so a network can lower the Rayleigh form, as released, by a common offset alone.
 
-    The gradient, 2 L z / batch for the symmetric part of L (`rayleigh`: 2 (L z - r z) / (z' z + 1e-12) / batch with the
-    quotient r), is kept from the forward pass, so that forward and backward together take one product. There is no
+    The gradient, 2 weight L z / batch for the symmetric part of L (`rayleigh`: 2 weight (L z - r z) / (z' z + 1e-12) /
+    batch with the quotient r), is kept from the forward pass, so that forward and backward together take one product;
+    with the weight given here, rather than multiplied afterwards, the backward pass has nothing left to do. There is no
     second derivative. Source: Tong et al., equation 3.1 with the square that it lacks; code, `ising.py`.
 
     Raises InputError for another form, shape, number type or device, and an empty batch.
@@ -122,7 +124,7 @@ def penalty(z: Tensor, laplacian: Operator, form: str = "quadratic") -> Tensor:
             f"activations are {z.dtype} on {z.device}, and the Laplacian is {laplacian.matrix.dtype} on "
             f"{laplacian.matrix.device}: they take the same"
         )
-    return _Penalty.apply(z, laplacian, form)
+    return _Penalty.apply(z, laplacian, form, float(weight))
 
 
 @contextmanager
@@ -132,18 +134,19 @@ def regularised(
     graphs: Mapping[str, Any],
     laplacian: str = "unnormalised",
     form: str = "quadratic",
+    weight: float = 1.0,
     connected: bool = False,
 ) -> Iterator[dict[str, Tensor]]:
     """Within the context, each forward pass of `module` leaves the penalty of every named layer in the dict it yields:
 
-        with regularised(network, x, {"relu2": lattices.grid(8, 8)}) as penalties:
-            loss = cross_entropy(network(x), y) + alpha * penalties["relu2"]
+        with regularised(network, x, {"relu2": lattices.grid(8, 8)}, weight=0.01) as penalties:
+            loss = cross_entropy(network(x), y) + penalties["relu2"]
 
     x: an input of the module, one sample of which is run to learn the layers. graphs: by layer (as in
     `interneuron.capture`: a layer that runs more than once is named by its run, `relu#1`), the adjacency of a graph
     with as many nodes as the layer has units, in row-major order, or, of a convolution, channels. laplacian: its kind
-    (`interneuron.lattices.laplacian`). form: see `penalty`. connected: whether each graph has to be in one piece. The
-    network is left as it was, in training mode too.
+    (`interneuron.lattices.laplacian`). form, weight: see `penalty`. connected: whether each graph has to be in one
+    piece. The network is left as it was, in training mode too.
 
     Raises InputError for a layer that the network lacks, or that runs more than once and is named without its run; a
     graph of another size; a graph in pieces where `connected`; and as `lattices.laplacian` and `penalty` do.
@@ -171,7 +174,7 @@ def regularised(
                 )
             if name not in operators:
                 operators[name] = operator(laplacians[name], y.dtype, y.device)
-            penalties[name] = penalty(y, operators[name], form)
+            penalties[name] = penalty(y, operators[name], form, weight)
 
         return action
 
@@ -188,14 +191,14 @@ class _Penalty(torch.autograd.Function):
     """The penalty; its forward pass keeps its gradient."""
 
     @staticmethod
-    def forward(context: Any, z: Tensor, laplacian: Operator, form: str) -> Tensor:
+    def forward(context: Any, z: Tensor, laplacian: Operator, form: str, weight: float) -> Tensor:
         rows = z.detach()
         if z.ndim > 3:
             rows = rows.movedim(-3, -1)
             channels_last = rows.shape
             rows = rows.flatten(-4, -2)
-        measure = _by_product if laplacian.diagonals is None else _by_diagonals
-        values, gradient, context.scale = measure(rows, laplacian, form)
+        measure = _by_product if laplacian.arrays is None else _compiled
+        values, gradient, context.scale = measure(rows, laplacian, form, weight)
         if z.ndim > 3:
             gradient = gradient.reshape(channels_last).movedim(-1, -3)
         context.save_for_backward(gradient)
@@ -203,20 +206,22 @@ class _Penalty(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context: Any, weights: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: Any, weights: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = context.saved_tensors
+        if context.scale == 1 and not weights.ndim and weights.item() == 1:
+            return gradient, None, None, None
         factors = weights if context.scale == 1 else context.scale * weights
         if weights.ndim:
             factors = factors.view(-1, *[1] * (gradient.ndim - 1))
         if gradient.ndim > 3 or gradient.is_contiguous():
-            return gradient * factors, None, None
+            return gradient * factors, None, None, None
         # Columns become rows, as those of the layer's other gradients, to which this one is added.
-        return torch.mul(gradient, factors, out=gradient.new_empty(gradient.shape)), None, None
+        return torch.mul(gradient, factors, out=gradient.new_empty(gradient.shape)), None, None, None
 
 
-def _by_product(rows: Tensor, laplacian: Operator, form: str) -> tuple[Tensor, Tensor, float]:
-    """Penalties, a scalar or [seeds], of rows [rows, nodes] or [seeds, rows, nodes]; a tensor of the rows' shape; and
-    its factor, which makes it their gradient."""
+def _by_product(rows: Tensor, laplacian: Operator, form: str, weight: float) -> tuple[Tensor, Tensor, float]:
+    """Weighted penalties, a scalar or [seeds], of rows [rows, nodes] or [seeds, rows, nodes]; a tensor of the rows'
+    shape; and its factor, which makes it their gradient."""
     # A sparse product takes and gives columns.
     turned = laplacian.matrix.is_sparse_csr
     axis, z = (-2, rows.mT.contiguous()) if turned else (-1, rows)
@@ -230,19 +235,20 @@ def _by_product(rows: Tensor, laplacian: Operator, form: str) -> tuple[Tensor, T
         # `dot` is one pass; `vecdot` is two, and writes the products.
         sums = [torch.dot(one.flatten(), other.flatten()) for one, other in _seeds(gradient, z)]
         values = (torch.stack(sums) if rows.ndim == 3 else sums[0]) / rows.shape[-2]
-    return values, gradient.mT if turned else gradient, 2 / rows.shape[-2]
+    return weight * values, gradient.mT if turned else gradient, 2 * weight / rows.shape[-2]
 
 
-def _by_diagonals(rows: Tensor, laplacian: Operator, form: str) -> tuple[Tensor, Tensor, float]:
-    """As `_by_product`, of a Laplacian with diagonals."""
-    from interneuron._diagonals import forms
+def _compiled(rows: Tensor, laplacian: Operator, form: str, weight: float) -> tuple[Tensor, Tensor, float]:
+    """As `_by_product`, of a Laplacian with arrays."""
+    # Its compiler is slow to import, and only sparse Laplacians need it.
+    from interneuron._tiles import forms
 
-    assert laplacian.diagonals is not None
+    assert laplacian.arrays is not None
     rows = rows.contiguous()
     values, gradient = rows.new_empty(rows.shape[:-2]), torch.empty_like(rows)
     shape = values.numel(), *rows.shape[-2:]
     arrays = rows.numpy().reshape(shape), values.numpy().reshape(-1), gradient.numpy().reshape(shape)
-    forms(*laplacian.diagonals, form == "rayleigh", _SILENT, *arrays)
+    forms(*laplacian.arrays, form == "rayleigh", _SILENT, weight, *arrays)
     return values, gradient, 1.0
 
 
@@ -269,14 +275,11 @@ def _compressed(matrix: Any, dtype: torch.dtype) -> Tensor:
         )
 
 
-def _few_diagonals(matrix: Tensor) -> tuple[Any, Any] | None:
+def _arrays(matrix: Tensor) -> tuple[Any, Any, Any] | None:
     """As in `Operator`."""
     if not matrix.is_sparse_csr or matrix.device.type != "cpu" or matrix.dtype not in (torch.float32, torch.float64):
         return None
-    # Its compiler is slow to import, and only these need it.
-    from interneuron._diagonals import split
-
-    return split(matrix.crow_indices().numpy(), matrix.col_indices().numpy(), matrix.values().numpy())
+    return matrix.crow_indices().numpy(), matrix.col_indices().numpy(), matrix.values().numpy()
 
 
 @contextmanager

@@ -484,13 +484,15 @@ class _Run:
         metrics = {"accuracy": (taken == y).float().mean()}
         if self.prepared is not None:
             nodes = self._nodes()
-            metrics["gsr"] = penalty(nodes if "gsr" in self.factors else nodes.detach(), self.prepared, self.form)
-        if "l1" in self.factors:
-            metrics["l1"] = z.abs().sum(1).mean()
-        if "l2" in self.factors:
-            metrics["l2"] = (z**2).sum(1).mean()
-        for name, factor in self.factors.items():
-            loss = loss + factor * metrics[name]
+            if weight := self.factors.get("gsr"):
+                weighted = penalty(nodes, self.prepared, self.form, weight)
+                loss, metrics["gsr"] = loss + weighted, weighted.detach() / weight
+            else:
+                metrics["gsr"] = penalty(nodes.detach(), self.prepared, self.form)
+        for name in ("l1", "l2"):
+            if weight := self.factors.get(name):
+                metrics[name] = (z.abs() if name == "l1" else z**2).sum(1).mean()
+                loss = loss + weight * metrics[name]
         return loss, {"loss": loss, **metrics}
 
     def _nodes(self) -> Tensor:
