@@ -12,10 +12,12 @@ the config (`names`) or by a string in the code that is reached.
 """
 
 import ast
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ class _Piece:
     references: set[Reference] = field(default_factory=set)
     strings: set[str] = field(default_factory=set)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()[:LENGTH]
 
@@ -79,7 +81,7 @@ class Fingerprints:
         self.root = Path(root)
         self._trees: dict[Path, tuple[ast.Module, bytes]] = {}
         self._modules: dict[Path, _Module] = {}
-        self._files: dict[str, Path | None] = {}
+        self._files: dict[tuple[str, Path], Path | None] = {}
         self._found: dict[tuple[str, frozenset[str]], dict[str, str]] = {}
 
     def of(self, step: str, names: Iterable[str] = ()) -> str:
@@ -115,11 +117,10 @@ class Fingerprints:
 
     def file(self, module: str, folder: Path) -> Path | None:
         """File of one of our modules by its dotted name, or None: another library's."""
-        top, *rest = module.split(".")
-        base = self.root / PACKAGE if top == PACKAGE else folder / top
-        key = f"{base}:{module}"
+        parts = module.split(".")
+        key = module, self.root if parts[0] == PACKAGE else folder
         if key not in self._files:
-            place = base.joinpath(*rest)
+            place = key[1].joinpath(*parts)
             files = (place / "__init__.py", place.with_name(place.name + ".py"))
             self._files[key] = next((file for file in files if file.is_file()), None)
         return self._files[key]
@@ -161,10 +162,12 @@ class _Walk:
     def parts(self) -> dict[str, str]:
         shown = self.script.relative_to(self.of.root).as_posix()
         self._take("", shown, self.of.module(self.script, None).start)
+        seen: set[tuple[str, str, bool]] = set()
         while self.open:
-            module, name, outside = self.open.pop()
-            if module in EXCLUDED:
+            asked = module, name, outside = self.open.pop()
+            if asked in seen or module in EXCLUDED:
                 continue
+            seen.add(asked)
             content = self._module(module)
             for end in range(1, module.count(".") + 1):
                 self.open.append((module.rsplit(".", end)[0], "", True))
@@ -258,7 +261,9 @@ class _Reader:
         module.start.references |= {(name, "") for name in self._modules(statement)}
         for alias in statement.names:
             name = alias.asname or alias.name.split(".")[0]
-            piece = _Piece(text=normalised(ast.parse(_import_of(statement, alias)))[0])
+            alone = copy.copy(statement)
+            alone.names = [alias]
+            piece = _Piece(text=normalised(ast.Module([alone], []))[0])
             piece.references = {reference for reference in self.bound.get(name, ()) if reference[1] != "*"}
             module.pieces.setdefault(name, _Piece()).add(piece)
             if alias.name == "*" and name in self.bound:
@@ -434,14 +439,6 @@ class _Reader:
         return InputError(
             f"{self.shown}: line {line} has {what}: reruns could not follow it, so name modules in plain imports"
         )
-
-
-def _import_of(statement: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
-    """One alias of an import, as an import of its own."""
-    one = ast.unparse(ast.Import([alias]))
-    return (
-        f"from {'.' * statement.level}{statement.module or ''} {one}" if isinstance(statement, ast.ImportFrom) else one
-    )
 
 
 def _defined(statement: ast.stmt) -> list[str]:

@@ -132,10 +132,7 @@ CAPTIONS = {
         "Mean activity of the regularised layer on its graph: a row a training, a column a class, and last the class "
         "whose share of activity is largest at each node."
     ),
-    "variants.png": (
-        "What each training came to: a mark a seed, the line their median. Moran's I is counted from random orders of "
-        "the same nodes, in their standard deviations."
-    ),
+    "variants.png": "What each training came to: a mark a seed, the line their median.",
     "modules.png": (
         "Components of the graph that the neurons learned, by the number of independent modules in the data: mean over "
         "the trials and its 95 % interval, counted in two ways; dashed, one component a module, as the paper states."
