@@ -43,7 +43,7 @@ ledger: install ## merge the last run's claims into docs/ledger.tsv and the READ
 	$(BIN)/interneuron ledger
 
 test: install ## all tests that need Python only
-	$(BIN)/python -m pytest -m "not system and not published" -n 2 --dist loadfile --durations=8
+	$(BIN)/python -m pytest -m "not system and not published" -n 2 --dist loadfile --no-loadscope-reorder --durations=8
 
 test-system: install ## the tests that need a browser or more time (installs Debian's chromium if it may)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \

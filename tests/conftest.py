@@ -15,6 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent
 NEED_FILES = {"pack", "blob", "convert"}
 # Tests run side by side: threads that wait for one another cost more than they bring. Steps set their own number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Those that take minutes come first, so that at the end no worker waits for another.
+LONGEST = ("test_reruns.py", "test_docs.py", "test_workflow.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (*LONGEST, item.path.name).index(item.path.name))
 
 
 def environment(folder: Path) -> dict[str, str]:
