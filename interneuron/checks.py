@@ -1,0 +1,88 @@
+"""What public functions ask of the arrays that they are given, refused in one sentence where it isn't so."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from interneuron.errors import InputError
+
+# Rows of probabilities in float16 are that close to one.
+_SUM = 1e-3
+
+
+def numbers(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[Any]:
+    """`values` as an array of finite real numbers: float32 stays so, everything else becomes float64.
+
+    what: its name in sentences, in the plural ("features"). axes: what each axis holds ("samples"), or how long it has
+    to be; none: any shape. least: how long the first axis is at least. The caller's array is never changed, and may be
+    what is returned.
+
+    Raises InputError for text, objects, complex numbers, masked entries, another shape, and NaN or infinity (with the
+    first place).
+    """
+    array = _array(what, values)
+    if array.dtype != np.float32:
+        array = array.astype(np.float64, copy=False)
+    _check_shape(what, array, axes, least)
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = np.argwhere(~finite)[0].tolist()
+        where = f" (first at {place})" if place else ""
+        raise InputError(f"{what} hold NaN or infinite numbers{where}, and take finite ones")
+    return array
+
+
+def whole(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[np.int64]:
+    """`values` as int64: whole numbers of any type. Raises InputError as `numbers` does, and for fractions."""
+    array = _array(what, values)
+    if array.dtype.kind == "f":
+        array = numbers(what, array, *axes, least=least)
+        odd = array != np.rint(array)
+        if odd.any():
+            raise InputError(f"{what} hold {array[odd].flat[0]:g}, and take whole numbers")
+    _check_shape(what, array, axes, least)
+    return array.astype(np.int64)
+
+
+def probabilities(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[Any]:
+    """`values` as probabilities, whose last axis sums to one within 0.001.
+
+    Raises InputError as `numbers` does, for numbers outside of [0, 1], and for sums that are not one: logits are none.
+    """
+    p = numbers(what, values, *axes, least=least)
+    if p.size and (p.min() < 0 or p.max() > 1):
+        raise InputError(
+            f"{what} run from {p.min():.3g} to {p.max():.3g}, and take probabilities of 0 to 1: logits go through a "
+            "softmax first"
+        )
+    sums = p.sum(-1, dtype=np.float64)
+    off = np.abs(sums - 1) > _SUM
+    if off.any():
+        place = np.argwhere(off)[0].tolist()
+        raise InputError(f"{what} sum to {sums[off].flat[0]:.4g} (first at {place}), and take rows that sum to 1")
+    return p
+
+
+def _array(what: str, values: ArrayLike) -> NDArray[Any]:
+    if hasattr(values, "tocsr"):
+        raise InputError(f"{what} are a sparse matrix, and take a dense array: toarray() makes one")
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise InputError(f"{what} are a masked array with masked entries, and take numbers everywhere")
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{what} cannot be read as an array of numbers: {str(error).splitlines()[0]}") from error
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{what} are {array.dtype}, and take real numbers")
+    return array
+
+
+def _check_shape(what: str, array: NDArray[Any], axes: tuple[str | int, ...], least: int) -> None:
+    fits = len(axes) == array.ndim and all(
+        isinstance(wanted, str) or wanted == got for wanted, got in zip(axes, array.shape, strict=True)
+    )
+    if axes and not fits:
+        raise InputError(f"{what} have the shape {list(array.shape)}, and take [{', '.join(map(str, axes))}]")
+    if least and (not array.ndim or len(array) < least):
+        raise InputError(f"{what} have the shape {list(array.shape)}, and take at least {least} on the first axis")
