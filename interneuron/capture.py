@@ -61,7 +61,7 @@ def activations(
         def action(y: Tensor) -> None:
             if name not in out:
                 out[name] = torch.empty((len(x), run.sizes[name]), dtype=y.dtype, device=y.device)
-            out[name][start : start + batch] = y.reshape(-1, run.sizes[name])
+            out[name][start : start + batch] = y.reshape(len(y), run.sizes[name])
 
         return action
 
@@ -80,11 +80,11 @@ class Hooked:
         self.doubled = False
 
     def __call__(self, x: Tensor) -> Any:
-        """What the network gives for x [n, ...]; it gets a copy. A sample that can't run alone runs twice, so that the
-        network gives two of it, while the actions see one."""
+        """What the network gives for x [n, ...], or for two of a sample that can't run alone, of which the actions see
+        one (see `Inspection.run`)."""
         self.doubled = len(x) == 1 and not self.inspection.alone
         try:
-            return self.inspection.network(self.inspection.copied(x))
+            return self.inspection.run(x)
         finally:
             self.doubled = False
 
@@ -95,19 +95,19 @@ class Hooked:
 
 @contextmanager
 def hooked(
-    module: nn.Module, x: ArrayLike | Tensor, actions: Mapping[str, Action], independent: bool = True
+    module: nn.Module | Inspection, x: ArrayLike | Tensor, actions: Mapping[str, Action], independent: bool = True
 ) -> Iterator[Hooked]:
     """Within the context, each forward pass hands the named layers' tensors to their actions, samples first [n, ...].
 
     What the action returns, of the same shape, takes the tensor's place, in all that shares its memory where the module
-    works in place; None leaves it. x: inputs of the module, of which two samples are run to learn the calls.
-    independent: whether layers whose samples depend on each other, or on chance, are refused. Yields the network, to be
-    called in place of `module`, with the layers' sizes; `module` itself can be called, too. Hooks are removed when the
-    context ends, whatever happens.
+    works in place; None leaves it. module: or what a look at one found, which is not repeated. x: inputs of the module,
+    of which two samples are run to learn the calls. independent: whether layers whose samples depend on each other, or
+    on chance, are refused. Yields the network, to be called in place of `module`, with the layers' sizes; `module`
+    itself can be called, too. Hooks are removed when the context ends, whatever happens.
 
     Raises as `activations` does, and, in a pass, for a layer that does not run as often as it did for two samples.
     """
-    inspection = inspect(module, x, independent)
+    inspection = module if isinstance(module, Inspection) else inspect(module, x, independent)
     found = {name: inspection.find(name) for name in actions}
     run = Hooked(inspection, found)
     inside: defaultdict[nn.Module, defaultdict[int, list[tuple[Layer, str]]]] = defaultdict(lambda: defaultdict(list))

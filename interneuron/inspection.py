@@ -9,7 +9,7 @@ true is not listed, and whoever asks for it by name is told which module makes t
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
@@ -36,7 +36,7 @@ _COARSE = 0.1
 
 # Why a sample's numbers are not its own.
 _DEPENDENT = (
-    "the network gives one sample other numbers in another batch: it mixes samples, normalises by their batch, is "
+    "what the network gives one sample differs from batch to batch: it mixes samples, normalises by their batch, is "
     "random, or keeps a state"
 )
 
@@ -90,12 +90,13 @@ class Inspection:
     """What the look at `network` found. `layers`: by name, what can be watched, in the order in which it is computed.
 
     `alone`: whether a batch of one sample runs as others do; False where the network squeezes its axis away, or refuses
-    it.
+    it. `restless`: whether a pass draws random numbers, or writes into the network's buffers.
     """
 
     network: Callable[[Tensor], Any]
     layers: dict[str, Layer]
     alone: bool = True
+    restless: bool = False
     # Why what is not among the layers can't be watched; by path, how often each module runs and the type of what it
     # gives; and, by each of its paths, the one that names a module.
     _reasons: dict[str, str] = field(default_factory=dict)
@@ -137,9 +138,14 @@ class Inspection:
             )
         return self.find("output")
 
-    def copied(self, x: Tensor) -> Tensor:
-        """A copy of x [n, ...] that the network may write into; of one sample that can't run alone, two of it."""
-        return torch.cat([x, x]) if len(x) == 1 and not self.alone else x.clone()
+    def run(self, x: Tensor) -> Any:
+        """What the network gives for a copy of x [n, ...], which it may write into; of one sample that can't run alone,
+        for two of it. Its buffers and torch's random numbers are left as they were."""
+        given = torch.cat([x, x]) if len(x) == 1 and not self.alone else x.clone()
+        if not self.restless:
+            return self.network(given)
+        with torch.random.fork_rng([x.device] if x.is_cuda else []), _buffers_kept(self.network):
+            return self.network(given)
 
     def _known(self, name: str) -> str:
         """The name that layers have here: a module has one path, and `relu1#0` is `relu1` where there is one run."""
@@ -212,17 +218,20 @@ def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent
     if isinstance(network, nn.Module):
         check_modules(network)
     devices = [values.device] if values.is_cuda else []
-    with eager(), torch.no_grad(), torch.random.fork_rng(devices):
+    with eager(), torch.no_grad(), torch.random.fork_rng(devices), _buffers_kept(network) as written:
         first = _first_pass(network, values)
-        found, doubt = _second_pass(network, first, first.x[:1], 0, independent)
+        # The second, not the first: there may be something that every sample does to those behind it.
+        alone, doubt = _second_pass(network, first, (1,), independent)
+        found = alone
         if doubt:
             # Batches of one may be special, as where their axis is squeezed away.
-            other, doubt = _second_pass(network, first, first.x[[1, 0, 1]], 1, independent)
+            other, doubt = _second_pass(network, first, (1, 0, 1), independent)
             if other is not None:
                 found = other
-                found.alone = doubt
+                found.alone = doubt and alone is not None
     if found is None:
         raise InputError("the network takes two samples at a time, and neither one nor three")
+    found.restless |= bool(written)
     return found
 
 
@@ -245,16 +254,33 @@ class _Call:
 
 @dataclass
 class _Pass:
-    """The calls of one pass of x in the order in which they ended, the network's own last; `place`: of the sample that
-    two passes share."""
+    """The calls of one pass in the order in which they ended, the network's own last; `rows`: which of two samples
+    each row of x is."""
 
     x: Tensor
-    place: int
+    rows: tuple[int, ...]
     calls: list[_Call]
 
 
 # What an input that a network can't take makes it raise.
 _FAILURES = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, NotImplementedError)
+
+
+@contextmanager
+def _buffers_kept(network: Any) -> Iterator[list[Tensor]]:
+    """What a pass writes into the network's buffers, as running means, is undone: yields these, once it has ended."""
+    # By their values: batch normalisation leaves a buffer's version as it was.
+    buffers = list(network.buffers()) if isinstance(network, nn.Module) else []
+    kept = [(buffer, buffer.clone()) for buffer in buffers]
+    written: list[Tensor] = []
+    try:
+        yield written
+    finally:
+        for buffer, value in kept:
+            if not torch.equal(buffer, value):
+                written.append(buffer)
+                with torch.no_grad():
+                    buffer.copy_(value)
 
 
 def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
@@ -263,7 +289,7 @@ def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
     candidates = [x[:2]] if len(x) > 1 else [torch.cat([x, _another(x)]), torch.cat([x, x])]
     for two in candidates:
         try:
-            return _look(network, two)
+            return _look(network, two, (0, 1))
         except InputError:
             raise
         except _FAILURES as error:
@@ -284,25 +310,25 @@ def _another(x: Tensor) -> Tensor:
 
 
 def _second_pass(
-    network: Callable[[Tensor], Any], first: _Pass, x: Tensor, place: int, independent: bool
+    network: Callable[[Tensor], Any], first: _Pass, rows: tuple[int, ...], independent: bool
 ) -> tuple[Inspection | None, bool]:
     """What another pass shows, None where it fails; whether it leaves a doubt about the network."""
     try:
-        second = _look(network, x, place)
+        second = _look(network, first.x[list(rows)], rows)
     except InputError:
         raise
     except _FAILURES:
         return None, True
     found, doubt = _compared(first, second, independent)
-    if any(call.random for call in second.calls):
-        doubt = False
-    if doubt and len(x) > 1 and _DEPENDENT in found._reasons.values():
+    found.restless = any(call.random for call in (*first.calls, *second.calls))
+    doubt &= not found.restless
+    if doubt and len(rows) > 1 and _DEPENDENT in found._reasons.values():
         _explain(network, found, first, second)
     found.network = network
     return found, doubt
 
 
-def _look(network: Callable[[Tensor], Any], x: Tensor, place: int = 0, arguments: bool = False) -> _Pass:
+def _look(network: Callable[[Tensor], Any], x: Tensor, rows: tuple[int, ...], arguments: bool = False) -> _Pass:
     """One pass of a copy of x, every call noted, with its arguments where they are asked for."""
     modules = dict(network.named_modules()) if isinstance(network, nn.Module) else {}
     calls: list[_Call] = []
@@ -342,7 +368,7 @@ def _look(network: Callable[[Tensor], Any], x: Tensor, place: int = 0, arguments
         for handle in handles:
             handle.remove()
     leave("", modules.get(""), (), output)
-    return _Pass(x, place, calls)
+    return _Pass(x, rows, calls)
 
 
 def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspection, bool]:
@@ -371,7 +397,7 @@ def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspectio
                     "nn.TransformerEncoder with enable_nested_tensor=False are)"
                 )
             elif a.shape == b.shape:
-                found._reasons[name] = f"{shown} gives {list(a.shape)} for any number of samples"
+                found._reasons[name] = f"{shown} gives {list(a.shape)} for a batch of any size"
             elif (layout := _layout(first, second, a, b, tolerance)) is None:
                 doubt = True
                 found._reasons[name] = (
@@ -395,7 +421,7 @@ def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspectio
 
 def _explain(network: Callable[[Tensor], Any], found: Inspection, first: _Pass, second: _Pass) -> None:
     """Give the layers whose samples depend on others their reason: the first call that makes a difference."""
-    first, second = (_look(network, run.x, run.place, arguments=True) for run in (first, second))
+    first, second = (_look(network, run.x, run.rows, arguments=True) for run in (first, second))
     tolerance = _tolerance(first)
 
     def alike(some: Sequence[Tensor], more: Sequence[Tensor]) -> bool:
@@ -457,8 +483,14 @@ def _layout(first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: float)
 
 
 def _shared(layout: Layout, first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether the sample that both passes have is alike in a and b."""
-    return _alike(layout.front(a)[first.place], layout.front(b)[second.place], tolerance)
+    """Whether the samples that both passes have are alike in a and b."""
+    a, b = layout.front(a), layout.front(b)
+    return all(
+        _alike(a[i], b[j], tolerance)
+        for i, sample in enumerate(first.rows)
+        for j, other in enumerate(second.rows)
+        if sample == other
+    )
 
 
 def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:

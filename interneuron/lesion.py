@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from interneuron.capture import Action, activations, hooked
 from interneuron.errors import InputError
 from interneuron.images import ssim
-from interneuron.inspection import Layout, inputs
+from interneuron.inspection import Inspection, Layout, inputs, inspect
 from interneuron.seeds import generator
 
 # Lesions whose images are kept at once.
@@ -20,7 +20,7 @@ _TOGETHER = 8
 
 
 def lesion(
-    module: nn.Module,
+    module: nn.Module | Inspection,
     x: ArrayLike | Tensor,
     masks: Mapping[str, ArrayLike | Tensor],
     values: Mapping[str, ArrayLike | Tensor] | None = None,
@@ -32,7 +32,8 @@ def lesion(
     its value in `values` (mean ablation: its mean over inputs of the intact network), wherever its layer's output goes.
     Each lesion's outputs have the network's own axes, also where the samples are not on the first.
 
-    masks: by layer name (see `interneuron.capture`; `input` too), bool [L, units], True where lesioned. values: by the
+    module: or what a look at one found (`interneuron.inspection.inspect`), which is not repeated. masks: by layer name
+    (see `interneuron.capture`; `input` too), bool [L, units], True where lesioned. values: by the
     same names, [units]. rows: lesions x inputs that pass the network together; it bounds the memory, and a few thousand
     keep the activations in the processor's cache.
 
@@ -45,12 +46,13 @@ def lesion(
     hidden = {name: torch.as_tensor(mask, device=x.device) for name, mask in masks.items()}
     become = None if values is None else {name: torch.as_tensor(one, device=x.device) for name, one in values.items()}
     at_once = max(1, min(len(x), rows))
-    together = rows // at_once
+    most = rows // at_once
     part = slice(0, 0)
 
     def silence(name: str) -> Action:
         def action(y: Tensor) -> Tensor:
-            h = y.reshape(part.stop - part.start, -1, run.sizes[name])
+            together = part.stop - part.start
+            h = y.reshape(together, len(y) // together, run.sizes[name])
             if become is None:
                 return (h * keep[name][part, None].to(y.dtype)).view(y.shape)
             return torch.where(hidden[name][part, None], become[name].to(y.dtype), h).view(y.shape)
@@ -62,8 +64,8 @@ def lesion(
         layout = run.inspection.output().layout
         lesions = _check(run.sizes, hidden, become)
         keep = {name: (~mask).to(x.dtype) for name, mask in hidden.items()} if become is None else {}
-        for first in range(0, lesions, together):
-            part = slice(first, min(first + together, lesions))
+        for first in range(0, lesions, most):
+            part = slice(first, min(first + most, lesions))
             count = part.stop - part.start
             for start in range(0, len(x), at_once):
                 some = x[start : start + at_once]
@@ -175,8 +177,10 @@ class Bench:
         self.sizes = {str(name): int(size) for name, size in layers}
         self.key = key
         self.images = len(x)
-        self._judged = nn.Sequential(OrderedDict([*decoder.named_children(), ("judge", judge)]))
-        self._judged_twice = nn.Sequential(OrderedDict([*decoder.named_children(), ("both", _Twice(judge))]))
+        judged = OrderedDict[str, nn.Module]([*decoder.named_children(), ("judge", judge)])
+        twice = OrderedDict[str, nn.Module]([*decoder.named_children(), ("both", _Twice(judge))])
+        self._decoder, self._judged = inspect(decoder, x), inspect(nn.Sequential(judged), null_x)
+        self._judged_twice = inspect(nn.Sequential(twice), null_x)
         self._ends = np.cumsum([0, *self.sizes.values()])
         if self.sizes[list(self.sizes)[-1]] != image[0] * image[1]:
             raise InputError(
@@ -213,7 +217,7 @@ class Bench:
         values = self._means if ablation == "mean" else None
         for start in range(0, len(new), _TOGETHER):
             some = list(new.values())[start : start + _TOGETHER]
-            y = lesion(self.decoder, self.x, self._split(np.stack(some)), values)
+            y = lesion(self._decoder, self.x, self._split(np.stack(some)), values)
             for mask, outcome in zip(some, self._look(y), strict=True):
                 self._outcomes[mask.tobytes(), ablation] = outcome
         return [self._outcomes[mask.tobytes(), ablation] for mask in masks]
@@ -253,7 +257,7 @@ class Bench:
 
     def pictures(self, masks: Sequence[NDArray[np.bool_]], x: Tensor) -> NDArray[np.uint8]:
         """Images of x [n, inputs] as bytes, [1 + masks, n, pixels]: intact, then under each lesion (zero ablation)."""
-        y = lesion(self.decoder, x, self._split(np.stack([self.nothing, *masks])))
+        y = lesion(self._decoder, x, self._split(np.stack([self.nothing, *masks])))
         return (255 * y).round().clamp(0, 255).byte().numpy()
 
     def _look(self, y: Tensor) -> list[dict[str, float]]:
@@ -274,7 +278,7 @@ class Bench:
             )
         return found
 
-    def _accuracies(self, network: nn.Module, masks: Mapping[str, Tensor]) -> NDArray[np.float64]:
+    def _accuracies(self, network: Inspection, masks: Mapping[str, Tensor]) -> NDArray[np.float64]:
         """Share of the null images taken for the digit, [L] or, with two judgements an image, [L, 2]."""
         seen = lesion(network, self.null_x, masks).argmax(-1)
         return (seen == self.digit).double().mean(1).numpy()

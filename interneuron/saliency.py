@@ -325,7 +325,7 @@ def _looked(network: Network, x: Tensor, batch: int = 1) -> tuple[Tensor, Networ
 
     def scores(images: Tensor) -> Tensor:
         with torch.no_grad():
-            found = output.layout.front(inspection.network(inspection.copied(images)))[: len(images)]
+            found = output.layout.front(inspection.run(images))[: len(images)]
         if found.isnan().any():
             raise InputError("the network gives scores that are NaN, and saliency takes numbers")
         return found
