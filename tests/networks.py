@@ -3,6 +3,7 @@
 Each network of `ZOO` stands beside what is to come of it: which of its layers every method takes, and which it refuses.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -245,8 +246,8 @@ class Specimen:
     """A network of the zoo, and what is to come of it.
 
     `make` gives it, as a user would have built it; `evaluated`: in eval mode. `sample`: the shape of a sample;
-    `integers`: samples are whole numbers below this. `wrap`: what the user then puts around it, or does to it; the
-    network without it is the one to compare with.
+    `integers`: samples are whole numbers below this. `dtype`: of weights and samples. `wrap`: what the user then puts
+    around it, or does to it; the network without it is the one to compare with.
 
     Every method has to work, and to be right, on every layer that the network calls and that gives a tensor. But for
 
@@ -267,6 +268,7 @@ class Specimen:
     make: Callable[[], nn.Module]
     sample: tuple[int, ...] = (4,)
     integers: int = 0
+    dtype: torch.dtype = torch.float32
     evaluated: bool = True
     wrap: Callable[[nn.Module], nn.Module] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -289,19 +291,18 @@ class Specimen:
                     value.normal_(0, 0.3)
                 elif name.endswith("running_var"):
                     value.uniform_(0.5, 2)
-        return network.train(not self.evaluated)
+        return network.train(not self.evaluated).to(self.dtype)
 
     def network(self) -> nn.Module:
         """The network as the user has it."""
         plain = self.plain()
         return plain if self.wrap is None else self.wrap(plain)
 
-    def inputs(self, n: int = 4) -> Tensor:
+    def inputs(self, n: int = 3) -> Tensor:
         stream = torch.Generator().manual_seed(2)
         if self.integers:
             return torch.randint(0, self.integers, (n, *self.sample), generator=stream)
-        dtype = next((p.dtype for p in self.plain().parameters() if p.is_floating_point()), torch.float32)
-        return torch.randn(n, *self.sample, generator=stream).to(dtype)
+        return torch.randn(n, *self.sample, generator=stream).to(self.dtype)
 
 
 def _layers(**more):
@@ -349,6 +350,11 @@ def _count(m, x):
     return m.o(m.l(x).relu())
 
 
+def _count_in_a_buffer(m, x):
+    m.n.num_batches_tracked.add_(1)
+    return m.o(m.l(x).relu())
+
+
 def _drift(m, x):
     m.calls = getattr(m, "calls", 0) + 1
     return m.o(m.l(x).relu()) * m.calls
@@ -356,9 +362,10 @@ def _drift(m, x):
 
 def _add_in_place(m, x):
     h = m.l(x)
-    h += m.k(h)
-    h.relu_()
-    return m.o(h)
+    y = m.k(h.tanh())
+    y += h
+    y.relu_()
+    return m.o(y)
 
 
 def _overwritten(m, x):
@@ -397,6 +404,27 @@ def _steps_of_data(m, x):
     for _ in range(1 + int(x[:, 0].max() > 0)):
         h = m.k(h).tanh()
     return m.o(h)
+
+
+def _early_exit(m, x):
+    h = m.l(x)
+    for _ in range(1 + int((x[:, 2] > 1).any())):  # Only the third sample takes two steps.
+        h = m.k(h).tanh()
+    return m.o(h)
+
+
+def _cells(m, x):
+    h = x.new_zeros(len(x), 5)
+    for step in x.unbind(1):
+        h = m.cell(step, h)
+    return m.o(h)
+
+
+def _packed(m, x):
+    lengths = (x[:, :, 0] > 0).sum(1).clamp(min=1)
+    rows = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    steps = nn.utils.rnn.PackedSequence(m.l(rows.data), *rows[1:])
+    return m.o(nn.utils.rnn.pad_packed_sequence(steps, batch_first=True, total_length=x.shape[1])[0].sum(1))
 
 
 def _one_by_one(m, x):
@@ -456,8 +484,9 @@ def _encoder_layer(**options):
     return nn.TransformerEncoderLayer(8, 2, 16, **options)
 
 
-def _encoder(**options):
-    return nn.TransformerEncoder(_encoder_layer(**options), 2, enable_nested_tensor=not options.get("norm_first"))
+def _encoder(nested=True, **options):
+    nested = nested and options.get("batch_first", False) and not options.get("norm_first")
+    return nn.TransformerEncoder(_encoder_layer(**options), 2, enable_nested_tensor=nested)
 
 
 class FusedAttention(nn.Module):
@@ -512,6 +541,18 @@ class OnTwo(nn.Module):
 
     def forward(self, x, z):
         return self.l(x) + self.k(z)
+
+
+class Locked(nn.Module):
+    """A network that can't be copied."""
+
+    def __init__(self):
+        super().__init__()
+        self.l, self.lock = nn.Linear(4, 3), threading.Lock()
+
+    def forward(self, x):
+        with self.lock:
+            return self.l(x)
 
 
 class MyDropout(nn.Module):
@@ -580,8 +621,21 @@ def _torchvision(name, **options):
     return make
 
 
+def _resnet():
+    models = import_torchvision().models
+    return models.ResNet(models.resnet.Bottleneck, [2, 1, 1, 1], num_classes=3, width_per_group=8)
+
+
+def _efficientnet():
+    models = import_torchvision().models
+    blocks = [models.efficientnet.MBConvConfig(*numbers) for numbers in ((1, 3, 1, 8, 8, 2), (4, 3, 2, 8, 16, 2))]
+    return models.EfficientNet(blocks, 0.2, stochastic_depth_prob=0.5, num_classes=3)
+
+
 _VIT = {"image_size": 8, "patch_size": 4, "num_layers": 2, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 16}
 _SWIN = {"patch_size": [2, 2], "embed_dim": 8, "depths": [2, 1], "num_heads": [2, 2], "window_size": [2, 2]}
+
+_ENCODER = ("input", "e.layers.0", "e.layers.0.self_attn", "e.layers.1.linear1", "e.layers.1.norm2", "e", "o", "output")
 
 # What sentences say of networks whose samples are not alone, or not twice the same.
 BATCH = r"batch|alone|one by one|other samples"
@@ -591,9 +645,9 @@ ZOO: dict[str, Specimen] = {
     # Plain ones, and modules that are called other than once.
     "perceptron": Specimen(_small),
     "one output": Specimen(lambda: Net(lambda m, x: m.o(m.l(x)).squeeze(1), l=nn.Linear(4, 5), o=nn.Linear(5, 1))),
-    "float64": Specimen(lambda: _small().double()),
-    "bfloat16": Specimen(lambda: _small().bfloat16(), tolerance=3e-2),
-    "float16": Specimen(lambda: _small().half(), tolerance=3e-3),
+    "float64": Specimen(_small, dtype=torch.float64),
+    "bfloat16": Specimen(_small, dtype=torch.bfloat16, tolerance=3e-2),
+    "float16": Specimen(_small, dtype=torch.float16, tolerance=3e-3),
     "shared ReLU": Specimen(_flat(lambda m, x: m.o(m.act(m.k(m.act(m.l(x))))), k=nn.Linear(5, 5), act=nn.ReLU())),
     "shared linear layer": Specimen(_flat(lambda m, x: m.o(m.k(m.k(m.l(x)).tanh())), k=nn.Linear(5, 5))),
     "tied weights": Specimen(_tied),
@@ -641,6 +695,15 @@ ZOO: dict[str, Specimen] = {
     "old spectral norm": Specimen(lambda: nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 5)), nn.Linear(5, 3))),
     "pruned": Specimen(_pruned),
     "traced by torch.fx": Specimen(lambda: torch.fx.symbolic_trace(_small())),
+    "old weight norm": Specimen(lambda: nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 5)), nn.Linear(5, 3))),
+    "not to be copied": Specimen(Locked),
+    "the identity": Specimen(nn.Identity),
+    "nothing to learn": Specimen(lambda: nn.Sequential(nn.Tanh(), nn.Softmax(1))),
+    "samples are numbers": Specimen(
+        lambda: Net(lambda m, x: m.o(m.l(x[:, None]).relu()), l=nn.Linear(1, 5), o=nn.Linear(5, 3)), ()
+    ),
+    "layer called by keyword": Specimen(_flat(lambda m, x: m.o(input=m.l(input=x).relu()))),
+    "expanded layer": Specimen(_flat(lambda m, x: m.o(m.e(m.l(x)).tanh()), e=Net(lambda m, x: x[:, :1].expand(-1, 5)))),
     # What is written over.
     "input normalised in place": Specimen(_flat(lambda m, x: m.o(m.l(x.sub_(1).div_(2)).relu()))),
     "identity, then in place": Specimen(_flat(lambda m, x: m.o(m.l(m.id(x).mul_(2)).relu()), id=nn.Identity())),
@@ -657,7 +720,7 @@ ZOO: dict[str, Specimen] = {
         lambda: Net(_time_first, l=nn.Linear(3, 5), act=nn.ReLU(), o=nn.Linear(5, 3)), (2, 3)
     ),
     "time first, as many steps as samples": Specimen(
-        lambda: Net(_time_first, l=nn.Linear(3, 5), act=nn.ReLU(), o=nn.Linear(5, 3)), (4, 3)
+        lambda: Net(_time_first, l=nn.Linear(3, 5), act=nn.ReLU(), o=nn.Linear(5, 3)), (3, 3)
     ),
     "time first, one step": Specimen(
         lambda: Net(_time_first, l=nn.Linear(3, 5), act=nn.ReLU(), o=nn.Linear(5, 3)), (1, 3)
@@ -697,12 +760,22 @@ ZOO: dict[str, Specimen] = {
         _tokens(lambda m, x: m.o((x + m.p(x)).mean(1)), p=Positions(5)), (5, 8), refused={"p": r"\bp\b"}
     ),
     "as many positions as samples": Specimen(
-        _tokens(lambda m, x: m.o((x + m.p(x)).mean(1)), p=Positions(4)), (4, 8), refused={"p": r"\bp\b"}
+        _tokens(lambda m, x: m.o((x + m.p(x)).mean(1)), p=Positions(3)), (3, 8), refused={"p": r"\bp\b"}
     ),
     "two positions": Specimen(
         _tokens(lambda m, x: m.o((x + m.p(x)).mean(1)), p=Positions(2)), (2, 8), refused={"p": r"\bp\b"}
     ),
+    "packed sequences": Specimen(
+        lambda: Net(_packed, l=nn.Linear(3, 5), o=nn.Linear(5, 3)),
+        (4, 3),
+        refused={"l": r"\bl\b"},
+        either={"input", "o", "output"},
+    ),
+    "layer under vmap": Specimen(
+        _flat(lambda m, x: m.o(torch.vmap(m.l)(x).relu())), refused={"l": r"\bl\b"}, either={"input", "o", "output"}
+    ),
     # Recurrent networks and transformers.
+    "GRU cells": Specimen(lambda: Net(_cells, cell=nn.GRUCell(3, 5), o=nn.Linear(5, 3)), (3, 3)),
     "LSTM": Specimen(
         lambda: Net(lambda m, x: m.o(m.r(x)[0][:, -1]), r=nn.LSTM(3, 5, batch_first=True), o=nn.Linear(5, 3)), (7, 3)
     ),
@@ -723,16 +796,22 @@ ZOO: dict[str, Specimen] = {
     "transformer layer, time first": Specimen(
         _tokens(lambda m, x: m.o(m.e(x.transpose(0, 1)).mean(0)), e=_encoder_layer()), (5, 8)
     ),
-    "transformer": Specimen(_tokens(lambda m, x: m.o(m.e(x).mean(1)), e=_encoder(batch_first=True)), (5, 8)),
+    "transformer": Specimen(
+        _tokens(lambda m, x: m.o(m.e(x).mean(1)), e=_encoder(batch_first=True)), (5, 8), layers=_ENCODER
+    ),
     "transformer, time first": Specimen(
-        _tokens(lambda m, x: m.o(m.e(x.transpose(0, 1)).mean(0)), e=_encoder()), (5, 8)
+        _tokens(lambda m, x: m.o(m.e(x.transpose(0, 1)).mean(0)), e=_encoder()), (5, 8), layers=_ENCODER
     ),
     "transformer, norms first": Specimen(
-        _tokens(lambda m, x: m.o(m.e(x).mean(1)), e=_encoder(batch_first=True, norm_first=True)), (5, 8)
+        _tokens(lambda m, x: m.o(m.e(x).mean(1)), e=_encoder(batch_first=True, norm_first=True)),
+        (5, 8),
+        layers=_ENCODER,
     ),
-    "transformer with padding": Specimen(_tokens(_masked(False), e=_encoder(batch_first=True)), (5, 8), unfused=1e-6),
+    "transformer with padding": Specimen(
+        _tokens(_masked(False), e=_encoder(batch_first=True, nested=False)), (5, 8), unfused=1e-6, layers=_ENCODER
+    ),
     "transformer with padding at the end": Specimen(
-        _tokens(_masked(True), e=_encoder(batch_first=True)), (5, 8), unfused=1e-6, either=ALL
+        _tokens(_masked(True), e=_encoder(batch_first=True)), (5, 8), unfused=1e-6, layers=_ENCODER
     ),
     "attention": Specimen(
         _tokens(lambda m, x: m.o(m.a(x, x, x)[0].mean(1)), a=nn.MultiheadAttention(8, 2, batch_first=True)), (5, 8)
@@ -786,6 +865,7 @@ ZOO: dict[str, Specimen] = {
         _image(lambda m, x: m.o(functional.dropout(m.c(x)).mean((2, 3)))), (3, 6, 6), never=RANDOM
     ),
     "counted calls": Specimen(_flat(_count)),
+    "counted calls, in a buffer": Specimen(_flat(_count_in_a_buffer, n=nn.BatchNorm1d(5))),
     "drift with calls": Specimen(_flat(_drift), never="twice|differ"),
     # In training mode.
     "dropout in training mode": Specimen(lambda: _small(nn.Dropout()), evaluated=False, never="'2' .*training"),
@@ -838,6 +918,8 @@ ZOO: dict[str, Specimen] = {
     "mean over samples": Specimen(_flat(lambda m, x: m.o(m.l(x)).mean(0)), never=BATCH),
     "a loss": Specimen(_flat(lambda m, x: m.o(m.l(x)).square().mean()), never=BATCH),
     "steps by the data": Specimen(_flat(_steps_of_data, k=nn.Linear(5, 5)), never=BATCH + r"|\bk\b"),
+    "one more step for the third sample": Specimen(_flat(_early_exit, k=nn.Linear(5, 5)), never=BATCH + r"|\bk\b"),
+    "fixed batch": Specimen(_flat(lambda m, x: m.o(m.l(x.view(3, 4)))), never="3|batch|shape"),
     "attention over samples": Specimen(
         _tokens(lambda m, x: m.o(m.e(x).mean(1)), e=_encoder_layer()), (5, 8), never=BATCH
     ),
@@ -866,21 +948,30 @@ ZOO: dict[str, Specimen] = {
         either={"s"},
     ),
     "image layer without gradients": Specimen(
-        _image(lambda m, x: m.o(torch.no_grad()(m.c)(x).relu().mean((2, 3)))), (3, 6, 6), either={"c"}
+        _image(lambda m, x: m.o(torch.no_grad()(m.c)(x).relu().mean((2, 3)))), (3, 6, 6), either={"input", "c"}
     ),
+    "whole-numbered images": Specimen(
+        _image(lambda m, x: m.o(m.c(x / 255).relu().mean((2, 3)))), (3, 6, 6), integers=256, either={"input"}
+    ),
+    "channels last": Specimen(lambda: _convolutions().to(memory_format=torch.channels_last), (3, 6, 6)),
     "scripted CNN": Specimen(
         lambda: _convolutions(nn.BatchNorm2d(4)), (3, 6, 6), wrap=torch.jit.script, closed="TorchScript"
     ),
-    "compiled CNN": Specimen(
-        lambda: _convolutions(nn.BatchNorm2d(4)), (3, 6, 6), wrap=_cold, layers=("0", "2", "output")
-    ),
+    "compiled CNN": Specimen(lambda: _convolutions(nn.BatchNorm2d(4)), (3, 6, 6), wrap=_cold, layers=("2", "output")),
     "ResNet": Specimen(
-        _torchvision("resnet18"),
-        (3, 16, 16),
-        layers=("relu", "layer1.0.relu#0", "layer2.0.bn2", "layer3.1", "output"),
+        _resnet, (3, 16, 16), layers=("relu", "layer1.0.relu#0", "layer1.1.bn3", "layer2.0", "avgpool", "output")
     ),
     "DenseNet": Specimen(
-        _torchvision("DenseNet", growth_rate=4, block_config=(2, 2), num_init_features=8, bn_size=2), (3, 16, 16)
+        _torchvision("DenseNet", growth_rate=4, block_config=(2, 2), num_init_features=8, bn_size=2),
+        (3, 16, 16),
+        layers=(
+            "features.relu0",
+            "features.denseblock1.denselayer1.norm1",
+            "features.denseblock1.denselayer2.relu2",
+            "features.transition1.pool",
+            "features.norm5",
+            "output",
+        ),
     ),
     "checkpointed DenseNet": Specimen(
         _torchvision(
@@ -891,14 +982,25 @@ ZOO: dict[str, Specimen] = {
         layers=("features.relu0", "features.denseblock1.denselayer2.conv1", "features.norm5"),
     ),
     "MobileNet": Specimen(
-        _torchvision("mobilenet_v3_small"),
+        _torchvision("mobilenet_v3_small", width_mult=0.25),
         (3, 16, 16),
         layers=("features.0.2", "features.1.block.1.scale_activation", "classifier.1"),
     ),
-    "EfficientNet": Specimen(
-        _torchvision("efficientnet_b0"), (3, 16, 16), layers=("features.2.1.stochastic_depth", "features.3.0")
+    "EfficientNet": Specimen(_efficientnet, (3, 16, 16), layers=("features.1.1.stochastic_depth", "features.2.0")),
+    "ViT": Specimen(
+        _torchvision("VisionTransformer", **_VIT),
+        (3, 8, 8),
+        layers=(
+            "input",
+            "conv_proj",
+            "encoder.layers.encoder_layer_0.ln_1",
+            "encoder.layers.encoder_layer_0.self_attention",
+            "encoder.layers.encoder_layer_1.mlp.1",
+            "encoder.layers.encoder_layer_1",
+            "heads.head",
+            "output",
+        ),
     ),
-    "ViT": Specimen(_torchvision("VisionTransformer", **_VIT), (3, 8, 8)),
     "Swin": Specimen(
         _torchvision("SwinTransformer", **_SWIN),
         (3, 16, 16),

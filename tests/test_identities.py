@@ -17,7 +17,7 @@ import torch
 from networks import ALL, ZOO
 from torch import Tensor, nn
 
-from interneuron import capture, causal, lattices, lesion, regularization, saliency
+from interneuron import attacks, capture, causal, lattices, lesion, regularization, saliency
 from interneuron.errors import InputError
 
 # torch's own, of nested tensors, old kinds of modules and compiled ones.
@@ -27,19 +27,21 @@ everywhere = pytest.mark.parametrize("name", ZOO)
 on_images = pytest.mark.parametrize("name", [name for name, one in ZOO.items() if len(one.sample) == 3])
 
 ENDS = ("input", "output")
-# What stands before a layer's name where something is around the network.
-AROUND = ("", "_orig_mod.", "module.")
+# Parts of a layer's name that come of what is around a network.
+AROUND = ("_orig_mod", "module")
 
 
 class Oracle:
     """A plain network of a specimen, run one sample at a time, with plain hooks.
 
-    `calls`: by layer name, its module (None: the whole network), the number of the call, and what it gives for the
-    first sample. `idle`: paths of modules that are never called.
+    `samples`: what it is run on, each [1, ...]; all together where samples have no result of their own. `calls`: by
+    layer name, its module (None: the whole network), the number of the call, and what it gives for the first of them.
+    `idle`: paths of modules that are never called.
     """
 
     def __init__(self, specimen):
-        self.network, self.samples = specimen.plain(), list(specimen.inputs().split(1))
+        x = specimen.inputs()
+        self.network, self.samples = specimen.plain(), [x] if specimen.never else list(x.split(1))
         paths = {path: module for path, module in self.network.named_modules() if path}
         count, seen = Counter(), []
 
@@ -55,7 +57,7 @@ class Oracle:
             try:
                 output = self.network(self.samples[0].clone())
             except (TypeError, RuntimeError):
-                assert specimen.never  # It doesn't run on one tensor, so there is nothing to compare with.
+                assert specimen.never  # It doesn't run on such a tensor, so there is nothing to compare with.
         self.calls = {"input": (None, 0, self.samples[0])}
         for path, module, call, given in seen:
             self.calls[path if count[path] == 1 and path not in ENDS else f"{path}#{call}"] = (module, call, given)
@@ -65,10 +67,10 @@ class Oracle:
     def tensor(self, layer):
         """What a layer gives for the first sample, None where that is no tensor."""
         given = self.calls[layer][2] if layer in self.calls else None
-        return given if isinstance(given, Tensor) else None
+        return given if isinstance(given, Tensor) and not given.is_nested else None
 
     def units(self, layer):
-        return 1 if self.tensor(layer) is None else self.tensor(layer).numel()
+        return 1 if self.tensor(layer) is None else rows(self.tensor(layer), len(self.samples[0])).shape[1]
 
     def output(self, x, actions=None):
         """The network's output for one sample [1, ...]; actions, by layer, see its tensor and may replace it."""
@@ -90,11 +92,11 @@ class Oracle:
             return end("output", self.network(end("input", x.clone())))
 
     def activations(self, x, layers):
-        """The layers' tensors for one sample, [units] each, as they were when their calls returned."""
+        """The layers' tensors for one sample, [1, units], as they were when their calls returned."""
         kept = {}
 
         def keep(layer):
-            return lambda y: kept.update({layer: y.clone().reshape(-1)})
+            return lambda y: kept.update({layer: rows(y.clone(), len(x))})
 
         self.output(x, {layer: keep(layer) for layer in layers})
         return kept
@@ -106,8 +108,10 @@ class Oracle:
         def silenced(mask):
             return lambda y: torch.where(mask, torch.zeros((), dtype=y.dtype), y.reshape(-1)).view(y.shape)
 
-        rows = [[self.output(x, {layer: silenced(mask)}).reshape(-1) for x in self.samples] for mask in masks]
-        return torch.stack([torch.stack(one) for one in rows])
+        def outputs(mask):
+            return torch.cat([rows(self.output(x, {layer: silenced(mask)}), len(x)) for x in self.samples])
+
+        return torch.stack([outputs(mask) for mask in masks])
 
 
 class Case:
@@ -117,22 +121,13 @@ class Case:
         self.specimen = ZOO[name]
         self.oracle, self.network, self.x = Oracle(self.specimen), self.specimen.network(), self.specimen.inputs()
         self.layers = list(self.specimen.layers or self.oracle.calls)
-        self.names, self.wrong = self.listed(self.network, self.x), []
+        self.names, self.wrong = listed(self.network, self.x), []
 
-    @staticmethod
-    def listed(network, x):
-        """What `capture.sites` lists; nothing where the network is refused."""
-        try:
-            with seeded():
-                return capture.sites(network, x.clone())
-        except InputError:
-            return {}
-
-    def name(self, layer):
-        """The name of a layer in the user's network, which may have something around it."""
+    def name(self, layer, inside=""):
+        """The name of a layer in the user's network, which may have something around it, or around a part of it."""
         if layer in ENDS:
             return layer
-        return next((around + layer for around in AROUND if around + layer in self.names), layer)
+        return next((name for name in self.names if plain_name(name) == inside + layer), inside + layer)
 
     def refusals(self, *layers, output):
         """Patterns of the refusals of which one has to come where these layers, and the output, are asked for."""
@@ -144,7 +139,9 @@ class Case:
                 patterns.append(rf"{re.escape(layer.rpartition('#')[0] or layer)}\b")
             if layer not in ENDS and one.closed:
                 patterns.append(one.closed)
-        return patterns + [pattern for pattern in (one.output, one.never) if pattern and output]
+        patterns += [one.output] if one.output and output else []
+        # Where there is more than one reason, either is one.
+        return [*patterns, one.never] if one.never and (patterns or output) else patterns
 
     def may_refuse(self, *layers):
         one = self.specimen
@@ -178,6 +175,24 @@ class Case:
             pytest.fail("\n".join(self.wrong), pytrace=False)
 
 
+def rows(y, n):
+    """What a plain network gives for n samples, [n, units]: for one of them, whatever its axes are."""
+    return y.reshape(n, y.numel() // n) if y.numel() % n == 0 else y.reshape(1, -1)
+
+
+def listed(network, x):
+    """What `capture.sites` lists; nothing where it fails, which a test of its own looks at."""
+    try:
+        with seeded():
+            return capture.sites(network, x.clone())
+    except Exception:
+        return {}
+
+
+def plain_name(name):
+    return ".".join(part for part in name.split(".") if part not in AROUND)
+
+
 @contextmanager
 def hooks(*pairs):
     handles = [module.register_forward_hook(hook) for module, hook in pairs]
@@ -205,8 +220,8 @@ def state(network, *values):
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     found["modes"] = [module.training for module in network.modules()]
     found["hooks"] = [list(getattr(module, kind)) for module in network.modules() for kind in kinds]
-    found["torch's random numbers"] = torch.get_rng_state().tolist()
-    found["NumPy's random numbers"] = np.random.get_state()[1].tolist()  # noqa: NPY002
+    found["torch's random numbers"] = torch.get_rng_state().numpy().tobytes()
+    found["NumPy's random numbers"] = np.random.get_state()[1].tobytes()  # noqa: NPY002
     found["Python's random numbers"] = random.getstate()
     found["torch's modes"] = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_default_dtype()
     return found
@@ -246,7 +261,7 @@ def test_the_zoo_is_as_it_says(name):
     assert {*specimen.refused, *(specimen.either - ALL), *specimen.layers} <= {*oracle.calls, *oracle.idle}
     if not specimen.never and not specimen.output:
         with torch.no_grad():
-            alone = torch.cat([by_sample(oracle.output(x), 1) for x in oracle.samples])
+            alone = torch.cat([oracle.output(x).reshape(1, -1) for x in oracle.samples])
             together = by_sample(specimen.plain()(specimen.inputs()), len(alone))
         assert not off(together, alone, specimen.tolerance)
 
@@ -254,19 +269,18 @@ def test_the_zoo_is_as_it_says(name):
 @everywhere
 def test_layers_are_listed_with_their_units(name):
     case = Case(name)
-    names = case.names
-    for layer in case.oracle.calls:
-        refused = case.refusals(layer, output=False)
-        listed = case.name(layer) in names
-        if refused and listed:
+    layers = [] if case.specimen.never else case.oracle.calls
+    for layer in layers:
+        refused, shape = case.refusals(layer, output=False), case.names.get(case.name(layer))
+        if refused and shape is not None:
             case.wrong.append(f"{layer} is listed, and is one to be refused")
-        elif not refused and not listed and not case.may_refuse(layer):
+        elif shape is None and not refused and not case.may_refuse(layer):
             case.wrong.append(f"{layer} is not listed")
-        elif listed and np.prod(names[case.name(layer)]) != case.oracle.units(layer):
-            case.wrong.append(f"{layer} has the shape {names[case.name(layer)]}, of {case.oracle.units(layer)} units")
-    known = {case.name(layer) for layer in case.oracle.calls} | {around.rstrip(".") for around in AROUND}
-    if not case.specimen.never:
-        case.wrong += [f"{layer} is listed, and is never called" for layer in names if layer not in known]
+        elif shape is not None and np.prod(shape) != case.oracle.units(layer):
+            case.wrong.append(f"{layer} has the shape {shape}, of {case.oracle.units(layer)} units")
+    for name in case.names if layers else []:
+        if plain_name(name) not in {*layers, ""}:
+            case.wrong.append(f"{name} is listed, and is never called")
     case.judge("sites", lambda: 0, [], case.may_refuse(), lambda x: capture.sites(case.network, x) and 0, case.x)
     case.verdict()
 
@@ -289,7 +303,7 @@ def test_activations_are_those_of_a_plain_hook(name):
         for batch in (1, 2, 4096):
             case.judge(
                 f"{layer}, batch={batch}",
-                lambda: torch.stack([one[layer] for one in alone()]),
+                lambda: torch.cat([one[layer] for one in alone()]),
                 case.refusals(layer, output=False),
                 case.may_refuse(layer),
                 captured,
@@ -332,9 +346,9 @@ def lesions(units):
     return masks
 
 
-def lesioned(network, x, layer, masks, values=None, rows=1400):
-    values = None if values is None else {layer: values}
-    return by_sample(lesion.lesion(network, x, {layer: masks}, values, rows), len(x), 1)
+def lesioned(network, x, layer, masks, value=None, together=1400):
+    values = None if value is None else {layer: value}
+    return by_sample(lesion.lesion(network, x, {layer: masks}, values, together), len(x), 1)
 
 
 @everywhere
@@ -345,9 +359,9 @@ def test_lesions_are_those_of_a_plain_hook_one_at_a_time(name):
         masks = lesions(case.oracle.units(layer))
         right = cache(lambda: case.oracle.lesioned(layer, masks))
         patterns, either = case.refusals(layer, output=True), case.may_refuse(layer, "output")
-        for rows in (1400, 3):
-            arguments = case.network, case.x, case.name(layer), masks, None, rows
-            case.judge(f"{layer}, rows={rows}", right, patterns, either, lesioned, *arguments)
+        for together in (1400, 2):
+            arguments = case.network, case.x, case.name(layer), masks, None, together
+            case.judge(f"{layer}, rows={together}", right, patterns, either, lesioned, *arguments)
 
     for layer in [*case.layers, *case.oracle.idle]:
         look(layer)
@@ -367,13 +381,10 @@ def test_a_lesion_of_nothing_and_one_that_sets_what_is_there_change_nothing(name
         patterns, either = case.refusals(layer, output=True), case.may_refuse(layer, "output")
         nothing, all_ = lesions(case.oracle.units(layer))[:2, None]
         arguments = case.network, case.x, case.name(layer), nothing
-        unfused = case.specimen.unfused
-        case.judge(
-            f"nothing of {layer}", lambda: plain(case.x), patterns, either, lesioned, *arguments, tolerance=unfused
-        )
-        if case.oracle.tensor(layer) is not None:
+        case.judge(f"nothing of {layer}", lambda: plain(case.x), patterns, either, lesioned, *arguments, tolerance=1e-6)
+        if case.oracle.tensor(layer) is not None and not case.specimen.never:
             with torch.no_grad():
-                value = case.oracle.activations(equal[:1], [layer])[layer]
+                value = case.oracle.activations(equal[:1], [layer])[layer][0]
             arguments = case.network, equal, case.name(layer), all_, value
             case.judge(f"what is there in {layer}", lambda: plain(equal), patterns, either, lesioned, *arguments)
 
@@ -391,27 +402,24 @@ def test_effects_of_inputs_are_those_of_a_loop(name):
     case = Case(name)
     x, sample = case.x, case.specimen.sample
     network, inside = case.network, ""
-    if len(sample) > 1:
-        network, inside = nn.Sequential(nn.Unflatten(1, sample), network), "1."
+    if len(sample) != 1:
+        shaped = nn.Unflatten(1, sample) if sample else nn.Flatten(0)
+        network, inside = nn.Sequential(shaped, network), "1."
     draws = torch.randn(2, 3, x[0].numel(), generator=torch.Generator().manual_seed(4)).to(x.dtype)
-    names = case.listed(network, draws[0])
+    case.names = listed(network, draws[0])
 
     @torch.no_grad()
     def loop(layer):
         means = []
         for alpha in (-1.0, 1.0):
-            rows = draws.flatten(0, 1).clone()
-            rows[:, 0] = alpha
-            found = [case.oracle.activations(row.view(1, *sample), [layer])[layer] for row in rows]
-            means.append(torch.stack(found).double().mean(0))
-        return torch.stack(means) - torch.stack(means).mean(0)
+            x = draws.flatten(0, 1).clone()
+            x[:, 0] = alpha
+            some = x.view(-1, *sample).split(len(x) if case.specimen.never else 1)
+            found = [case.oracle.activations(one, [layer])[layer] for one in some]
+            means.append(torch.cat(found).double().mean(0, keepdim=True))
+        return torch.cat(means) - torch.cat(means).mean(0)
 
     def look(layer):
-        asked = inside + case.name(layer)
-        if layer in ENDS:
-            asked = layer
-        elif asked not in names:
-            asked = next((one for around in AROUND if (one := f"{inside}{around}{layer}") in names), inside + layer)
         # Effects are those of numbers on numbers.
         given = case.oracle.tensor(layer)
         either = not x.is_floating_point() or (given is not None and not given.is_floating_point())
@@ -422,7 +430,7 @@ def test_effects_of_inputs_are_those_of_a_loop(name):
             either or case.may_refuse(layer),
             effects,
             network,
-            asked,
+            case.name(layer, inside),
             draws.double().numpy(),
         )
 
@@ -499,7 +507,7 @@ def test_grad_cam_is_that_of_a_plain_hook(name):
     def look(layer):
         patterns, given = case.refusals(layer, output=True), case.oracle.tensor(layer)
         if given is not None and given.ndim != 4:
-            patterns = patterns or ["maps"]
+            patterns = patterns or ([] if case.may_refuse(layer) else ["maps"])
         arguments = case.network, image, case.name(layer), 1
         case.judge(layer, lambda: map_of(layer), patterns, case.may_refuse(layer), saliency.grad_cam, *arguments)
 
@@ -537,15 +545,14 @@ def test_penalties_and_their_gradients_are_those_of_the_formula(name):
 
     def formula(layer):
         kept = []
-        for x in [case.x] if together else case.oracle.samples:
-            case.oracle.output(x, {layer: lambda y: kept.append(y.clone().double())})
-        z = kept[0].flatten(1) if together else torch.stack([y.flatten() for y in kept])
+        for x in case.oracle.samples:
+            case.oracle.output(x, {layer: lambda y: kept.append(rows(y.clone(), len(case.oracle.samples[0])).double())})
         # z' L z of a path: the squares of the differences between neighbours.
-        return with_gradients(z.diff().square().sum(1).mean(), case.oracle.network)
+        return with_gradients(torch.cat(kept).diff().square().sum(1).mean(), case.oracle.network)
 
     def look(layer):
         given, patterns = case.oracle.tensor(layer), [] if together else case.refusals(layer, output=False)
-        if given is not None and given.numel() < 2:
+        if given is not None and case.oracle.units(layer) < 2:
             return
         graph = lattices.paths(1, max(case.oracle.units(layer), 2))
         either = case.may_refuse(layer) or (given is not None and not given.is_floating_point())
@@ -555,4 +562,42 @@ def test_penalties_and_their_gradients_are_those_of_the_formula(name):
 
     for layer in case.layers:
         look(layer)
+    case.verdict()
+
+
+@everywhere
+def test_an_attack_is_that_on_one_sample_at_a_time(name):
+    case = Case(name)
+    x, given = case.x, case.oracle.tensor("output")
+    if given is None or given.ndim != 2 or not given.is_floating_point() or not x.is_floating_point() or x.ndim < 2:
+        return
+    labels = torch.arange(len(x)) % given.shape[1]
+    patterns, either = case.refusals(output=True), case.may_refuse() or bool(case.specimen.either)
+
+    def slope(x, label):
+        leaf = x.clone().requires_grad_()
+        loss = nn.functional.cross_entropy(case.oracle.output(leaf), label)
+        return torch.autograd.grad(loss, leaf)[0]
+
+    slopes = torch.zeros_like(x)
+    if not patterns:
+        try:
+            slopes = torch.cat([slope(*one) for one in zip(case.oracle.samples, labels.split(1), strict=True)])
+        except RuntimeError:
+            patterns = [""]  # The output has no gradient, which is a reason of its own.
+
+    def signs():
+        with torch.no_grad():
+            moved = torch.cat([case.oracle.output(one) for one in (x + 0.1 * slopes.sign()).split(1)])
+        return slopes.sign().where(slopes.abs() > 1e-6, 0) * shaped(moved.argmax(1) != labels)
+
+    def shaped(success):
+        return success.view(-1, *[1] * (x.ndim - 1))
+
+    def attacked(network, x, labels):
+        # Where there is no success, inputs stay as they are; and the sign of rounding is anything.
+        found = attacks.fast_gradient_sign(network, x, labels, 0.1, (-9.0, 9.0))
+        return ((found.x - x) / 0.1).where(slopes.abs() > 1e-6, 0) * shaped(found.success)
+
+    case.judge("fast_gradient_sign", signs, patterns, either, attacked, case.network, x, labels, tolerance=0.1)
     case.verdict()
