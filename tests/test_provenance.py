@@ -6,9 +6,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.persistence.file import FilePersistence
@@ -543,6 +545,32 @@ def test_results_are_compared_with_another_runs(
     assert capsys.readouterr().err == f"error: not the same bytes as in ../other: {B}\n"
     assert main(["verify", "--against", "absent"]) == 1
     assert "absent/results/provenance.jsonl does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["claims", "ledger"])
+def test_altered_claims_are_not_printed_and_come_into_no_ledger(
+    saved: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    saved.alter(B)
+    for folder in ("config", "interneuron", "scripts"):
+        (saved.root / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(saved.root)
+    assert main([command]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {B} is not as it was made: ")
+
+
+def test_the_records_of_runs_that_end_at_once_are_all_kept(saved: Place) -> None:
+    """As they save, each reads the record, adds to it and writes it."""
+    names = [f"results/{number}.tsv" for number in range(8)]
+
+    def run(name: str) -> None:
+        saved.make(name, name)
+        save(saved.root, CODES)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(run, names))
+    assert verify(saved.root).right == sorted([A, B, *names])
+    assert read(saved.root).results.keys() == {A, B, *names}
 
 
 @pytest.mark.parametrize("command", ["verify", "restore"])

@@ -80,12 +80,21 @@ def _parser() -> argparse.ArgumentParser:
 def _claims(options: argparse.Namespace) -> None:
     from interneuron.workflow import ledger
 
+    _as_made(options.file)
     rows = ledger.read(options.file)
     width = min(160, max(100, shutil.get_terminal_size((120, 24)).columns))
     print(ledger.terminal(rows, width))
     report = options.file.parent / "report.html"
     print(f"\nThe ledger: {options.file}")
     print(f"The report: {report.resolve()}" if report.is_file() else f"The report has not been written ({report})")
+
+
+def _as_made(claims: Path) -> None:
+    """Refuse claims that were altered since a run made them."""
+    from interneuron.workflow import records
+
+    if str(claims) in records.read(Path.cwd()).results:
+        records.check(Path.cwd(), [str(claims)])
 
 
 def _ledger(options: argparse.Namespace) -> None:
@@ -99,6 +108,7 @@ def _ledger(options: argparse.Namespace) -> None:
     if options.refresh:
         rows = ledger.refresh(root, project)
     else:
+        _as_made(options.claims)
         rows, changed = ledger.update(root, options.claims, project)
         print(f"{changed} of {len(rows)} rows are new or changed")
     stale = sum(row["stale"] == "yes" for row in rows)

@@ -21,7 +21,7 @@ from typing import Any
 
 from interneuron.errors import InputError
 from interneuron.io import save_text
-from interneuron.workflow.locks import alone, clear_stale_locks
+from interneuron.workflow.locks import alone, clear_stale_locks, in_turn
 from interneuron.workflow.records import (
     FOLDERS,
     PROVENANCE,
@@ -60,7 +60,8 @@ def begin(root: Path, published: Iterable[tuple[str, str, Record]] = ()) -> Find
 
 def save(root: Path, codes: Mapping[str, Mapping[str, str]]) -> None:
     """End a run: keep a record of every result that is there. `codes` are the parts behind the run's fingerprints."""
-    bring_together(root, codes, ended=True)
+    with in_turn(root):
+        bring_together(root, codes, ended=True)
 
 
 def restore(root: Path, trust: bool = False) -> Findings:
@@ -217,7 +218,11 @@ class Folder:
 
     def incomplete(self) -> dict[str, bool]:
         """Files that a job is writing, or was when it was killed; and those marked here as unproved (True)."""
-        return {path: b"unproved" in file.read_bytes() for path, file in _named(self.unfinished)}
+        found = {}
+        for path, file in _named(self.unfinished):
+            with suppress(FileNotFoundError):  # a run that is alive may be through with it just now
+                found[path] = b"unproved" in file.read_bytes()
+        return found
 
     def mark(self, unproved: Iterable[str]) -> None:
         """Have Snakemake take just these results, beside those that its own jobs left, for incomplete."""

@@ -169,8 +169,10 @@ def seal(root: Path, paths: Iterable[str]) -> None:
 
 def sealed(root: Path, path: str) -> Record | None:
     """What a job sealed of a result, `sha256` and `lock`; None where none did."""
-    file = seal_of(root, path)
-    found = _object(file.read_bytes()) if file.is_file() else {}
+    try:
+        found = _object(seal_of(root, path).read_bytes())
+    except FileNotFoundError:
+        return None
     return found if _has(found, sha256=str) else None
 
 
