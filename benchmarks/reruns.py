@@ -87,6 +87,7 @@ def multiply(folder, blocks):
             record["input"].sort()
             record["params"] = [repr(for_all(ast.literal_eval(part), blocks)) for part in record["params"]]
             store._io_write(store._metadata_path, record, path)
+            seal(folder, [path])
             continue
         for block in blocks:
             to = folder / path.replace(BLOCK, block)

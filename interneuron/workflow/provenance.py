@@ -116,8 +116,8 @@ def bring_together(
             folder.give(path, record["made"])
             findings.restored.append(path)
     new = Provenance(kept.results | proofs, kept.codes | {code: dict(parts) for code, parts in (codes or {}).items()})
-    if ended:
-        new.results = {path: record for path, record in new.results.items() if path not in findings.missing}
+    for path in findings.missing if ended else ():
+        new.results.pop(path)
     if ended or trust or not (kept.void and findings.unproved):  # else the record may still be brought back
         if new.results and (text := new.text()) != kept.text():
             save_text(root / PROVENANCE, text)
@@ -139,8 +139,8 @@ def _compare(folder: "Folder", kept: Provenance, trust: bool = False) -> tuple[F
     for path, found in sorted(hashes.items()):
         made = {key: value for key, value in own.get(path, {}).items() if key not in _PASSING}
         records = [kept.results[path]] if path in kept.results else []
-        if made and (seal := sealed(folder.root, path)) is not None:
-            records.insert(0, {"path": path, **seal, "made": made})
+        if made and (of_job := sealed(folder.root, path)) is not None:
+            records.insert(0, {"path": path, **of_job, "made": made})
         elif trust and not records and (made or (path, found) in kept.claims):
             taken = {"path": path, "sha256": found, "lock": None, "made": made}
             records.append(kept.claims.get((path, found), taken))
