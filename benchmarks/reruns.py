@@ -74,6 +74,7 @@ def multiply(folder, blocks):
     from snakemake.persistence.file import FilePersistence
 
     from interneuron.workflow.provenance import Folder
+    from interneuron.workflow.records import seal
 
     store = FilePersistence(path=folder / ".snakemake")
     for path, record in Folder(folder).records().items():
@@ -86,6 +87,7 @@ def multiply(folder, blocks):
             record["input"].sort()
             record["params"] = [repr(for_all(ast.literal_eval(part), blocks)) for part in record["params"]]
             store._io_write(store._metadata_path, record, path)
+            seal(folder, [path])
             continue
         for block in blocks:
             to = folder / path.replace(BLOCK, block)
@@ -95,6 +97,7 @@ def multiply(folder, blocks):
                 if to.name == "metrics.parquet":  # the claims want each seed once
                     table = pd.read_parquet(to)
                     table.assign(seed=table["seed"] + int(block[:3])).to_parquet(to)
+                seal(folder, [path.replace(BLOCK, block)])
             store._io_write(
                 store._metadata_path, json.loads(json.dumps(record).replace(BLOCK, block)), path.replace(BLOCK, block)
             )
@@ -131,7 +134,7 @@ def main():
         large.write_bytes(b"\0" * int(arguments.gigabytes * 1e9))
         provenance = folder / "results/provenance.jsonl"
         from interneuron.io import sha256
-        from interneuron.workflow.provenance import read
+        from interneuron.workflow.records import read
 
         kept = read(folder)
         kept.results[str(large.relative_to(folder))]["sha256"] = sha256(large)

@@ -10,7 +10,7 @@ import pytest
 from conftest import NEED_FILES, Workspace
 
 from interneuron.errors import InputError
-from interneuron.workflow import fingerprint, provenance
+from interneuron.workflow import fingerprint, records
 from interneuron.workflow.fingerprint import EXCLUDED, Fingerprints, digest, normalised
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -461,13 +461,12 @@ def test_fingerprints_cover_every_function_that_really_runs(workspace: Workspace
     (hook / "sitecustomize.py").write_text(TRACE)
     workspace.environment["PYTHONPATH"] += f":{hook}"
     workspace.snakemake(TRACE=str(trace))
-    records = provenance.read(workspace.folder)
-    assert records is not None
+    kept = records.read(workspace.folder)
     covered: dict[str, set[str]] = {}
-    for record in records.results.values():
-        settings = provenance.settings_of(record["made"])
+    for record in kept.results.values():
+        settings = records.settings_of(record["made"])
         assert settings is not None
-        covered.setdefault(record["made"]["rule"], set()).update(records.codes[settings["code"]])
+        covered.setdefault(record["made"]["rule"], set()).update(kept.codes[settings["code"]])
     assert set(covered) == set(SCRIPTS) - NEED_FILES
     fingerprints, calls = Fingerprints(workspace.folder), 0
     for file in trace.iterdir():

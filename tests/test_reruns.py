@@ -16,6 +16,10 @@ from pathlib import Path
 import pytest
 from conftest import Workspace, copied
 
+from interneuron.errors import InputError
+from interneuron.workflow import locks, provenance, records
+from interneuron.workflow.records import PROVENANCE
+
 STUDY = "results/studies/thesis-test/000-001"
 BELOW = {  # a rule, and all that read what it makes, directly or through others
     "report": {"report"},
@@ -77,6 +81,36 @@ class Folder(Workspace):
         data[-1] ^= 1
         self.path(name).write_bytes(data)
 
+    def alter(self, name: str, remembered: bool = False) -> None:
+        """Change a bit in place and keep the time; where it is `remembered`, as a disk rots: nothing tells."""
+        file = self.path(name)
+        before = file.stat()
+        with file.open("r+b") as opened:
+            opened.seek(before.st_size // 2)
+            byte = opened.read(1)[0]
+            opened.seek(before.st_size // 2)
+            opened.write(bytes([byte ^ 1]))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        if remembered:
+            memory = provenance.Folder(self.folder)
+            memory.known[name][:-1] = [getattr(file.stat(), part) for part in provenance._SAME]
+            memory.close()
+
+    def refused(self, *names: str) -> None:
+        """A run names the altered files, and no others, before anything is done; `verify` lists them."""
+        more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        with pytest.raises(InputError, match=f"^{re.escape(min(names) + more)} is not as it was made: "):
+            self.begin()
+        assert provenance.verify(self.folder).altered == sorted(names)
+
+    def begin(self) -> records.Findings:
+        """What a run does first."""
+        try:
+            return provenance.begin(self.folder)
+        finally:
+            while locks._held:
+                locks._held.pop().close()
+
     def touch_everything(self, seed: int) -> None:
         """Give all files times of the last days, in no order."""
         times = random.Random(seed)
@@ -110,6 +144,12 @@ def second_study(folder: Folder) -> None:
     text = folder.path("config/studies/thesis-test.yaml").read_text()
     folder.path("config/studies/second-test.yaml").write_text(text)
     folder.edit("config/test.yaml", "  - thesis-test\n", "  - thesis-test\n  - second-test\n")
+
+
+def clean(folder: Folder) -> None:
+    """As `make clean` does."""
+    for name in ("results", "data/prepared", "logs", ".snakemake"):
+        shutil.rmtree(folder.path(name))
 
 
 ENTRY = "config/studies/thesis-test.yaml"
@@ -219,6 +259,10 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         BELOW["download"] | DIGITS,
     ),
     "delete a middle result": (lambda folder: folder.path(f"{STUDY}/clusters.parquet").unlink(), BELOW["cluster"]),
+    "delete all but the raw data": (clean, EVERYTHING - {"download"}),
+    "delete the record": (lambda folder: folder.path(PROVENANCE).unlink(), EVERYTHING - {"download"}),
+    "cut the record": (lambda folder: os.truncate(folder.path(PROVENANCE), 100_000), EVERYTHING - {"download"}),
+    "delete the memory of hashes": (lambda folder: folder.path(".snakemake/interneuron.json").unlink(), set()),
     "delete a figure": (
         lambda folder: folder.path("results/studies/thesis-test/figures/kl.png").unlink(),
         BELOW["figures"],
@@ -310,6 +354,87 @@ def test_a_changed_byte_of_raw_data_is_named_and_refused(folder: Folder) -> None
     assert "data/raw/digits/digits.csv.gz is not as it was made" in folder.snakemake("-n", status=1)
     folder.path("data/raw/digits/digits.csv.gz").unlink()
     assert set(planned(folder)) == BELOW["download"] | DIGITS
+
+
+KINDS = (
+    "data/raw/digits/digits.csv.gz",
+    "data/prepared/digits.safetensors",
+    "results/models/vae-test/000-001/weights.safetensors",
+    f"{STUDY}/clusters.parquet",
+    "results/studies/thesis-test/figures/kl.png",
+    "results/claims.tsv",
+    "results/report.html",
+)
+
+
+def test_bits_flipped_in_place_are_refused_and_never_recorded(folder: Folder) -> None:
+    """Each kind of file keeps its time; then a file is restored, the memory of hashes lost, the folder copied."""
+    record = folder.path(PROVENANCE).read_bytes()
+    for name in KINDS:
+        folder.alter(name)
+        folder.refused(name)
+        folder.alter(name)
+    assert folder.begin().altered == []
+    for name in KINDS:
+        folder.alter(name)
+    for command in ("snakemake --configfile config/test.yaml", "interneuron verify", "interneuron restore --trust"):
+        output = folder.run(*command.split(), status=1)
+        sentence = f"error: {min(KINDS)} (and {len(KINDS) - 1} more) is not as it was made: "
+        assert [line.startswith(sentence) for line in output.splitlines() if line.startswith("error: ")] == [True]
+    for name in (f"{STUDY}/sweep.parquet", *KINDS):  # one that is right, and the altered ones, with their times
+        shutil.copy2(folder.path(name), folder.path("backup"))
+        folder.path("backup").replace(folder.path(name))
+        folder.refused(*KINDS)
+    folder.path(".snakemake/interneuron.json").unlink()
+    folder.refused(*KINDS)
+    for how in ("-a", "-r"):
+        copy = Folder.__new__(Folder)
+        copy.folder = folder.folder.with_name(f"{folder.folder.name}{how}")
+        copy.environment = folder.environment | {"PYTHONPATH": str(copy.folder)}
+        folder.run("cp", how, str(folder.folder), str(copy.folder))
+        copy.refused(*KINDS)
+    for name in KINDS:
+        copy.alter(name)  # back
+    assert planned(copy) == {}
+    assert provenance.verify(copy.folder).altered == []
+    shutil.rmtree(folder.path(".snakemake"))
+    folder.refused(*KINDS)
+    assert folder.path(PROVENANCE).read_bytes() == record
+
+
+def test_no_job_computes_from_bytes_that_rotted_without_a_sign(folder: Folder) -> None:
+    name = f"{STUDY}/metrics.parquet"
+    folder.alter(name, remembered=True)
+    folder.edit(ENTRY, "exactly one latent changes", "just one latent changes")
+    assert f"claims: error: {name} is not as it was made: " in folder.snakemake(status=1)
+    assert provenance.verify(folder.folder).altered == [name]
+    assert not folder.path("results/claims.tsv").exists()
+    folder.path(name).unlink()
+    assert set(planned(folder)) == BELOW["evaluate"]
+
+
+def test_results_without_a_record_are_made_again_or_taken_over(folder: Folder) -> None:
+    record = folder.path(PROVENANCE).rename(folder.path("record"))
+    every = set(folder.results())
+    assert set(provenance.verify(folder.folder).unproved) == every
+    said = f"has no record of what made it ({PROVENANCE} does not exist)"
+    assert f" {said}: " in folder.run("interneuron", "verify", status=1)
+    assert f"warning: data/prepared/boolean-test.safetensors (and {len(every) - 2} more) {said}: " in folder.snakemake(
+        "--until", "link"
+    )
+    rest = every - {"data/prepared/karate.safetensors", KINDS[0]}  # made again, and proved by its published hash
+    assert set(provenance.verify(folder.folder).unproved) == rest
+    why = folder.run("interneuron", "why", "--configfile", "config/test.yaml")
+    assert f"  {STUDY}/clusters.parquet has no record of what made it\n" in why
+    taken = folder.run("interneuron", "restore", "--trust")
+    assert set(re.findall("^trusted: (.*)$", taken, re.M)) == rest
+    assert f"{len(every)} results have the recorded bytes" in folder.run("interneuron", "verify")
+    assert planned(folder) == {}
+    folder.alter(f"{STUDY}/clusters.parquet")
+    folder.refused(f"{STUDY}/clusters.parquet")
+    folder.alter(f"{STUDY}/clusters.parquet")
+    record.replace(folder.path(PROVENANCE))
+    assert len(folder.begin().right) == len(every)
 
 
 def test_results_that_came_from_elsewhere_are_taken_by_their_records(folder: Folder) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
-from interneuron.workflow import script
+from interneuron.workflow import records, script
 from interneuron.workflow.script import Progress
 
 ENDS = {
@@ -18,10 +19,11 @@ ENDS = {
     "bug": "raise ZeroDivisionError('by nought')",
     "stop": "raise KeyboardInterrupt",
     "training": "import trained; log.info(trained.found()); log.info('torch._dynamo' in sys.modules)",
+    "copy": "log.info('copied'); shutil.copy(job.input[0], job.output[0])",
     "threads": "log.info(' '.join(os.environ[name] for name in ('NUMBA_NUM_THREADS', 'OMP_WAIT_POLICY')))",
 }
 FRAME = """
-import errno, os, sys, warnings
+import errno, os, shutil, sys, warnings
 from types import SimpleNamespace
 from interneuron.errors import InputError
 from interneuron.workflow.script import log, step
@@ -29,7 +31,10 @@ from interneuron.workflow.script import log, step
 def main(job):
     {body}
 
-step(main, SimpleNamespace(rule="train", wildcards=["vae", "000-004"], log=[sys.argv[1]], threads=3))
+job = SimpleNamespace(rule="train", wildcards=["vae", "000-004"], log=[sys.argv[1]], threads=3, input=[], output=[])
+if len(sys.argv) > 2:
+    job.input, job.output = sys.argv[2:3], sys.argv[3:]
+step(main, job)
 """
 # Three steps of each optimiser that the library takes.
 TRAINED = """
@@ -54,10 +59,10 @@ def found():
 """
 
 
-def run(end: str, log: Path, **environment: str) -> tuple[int, str]:
-    """Exit status and standard error of a step that ends so."""
-    command = [sys.executable, "-c", FRAME.format(body=ENDS[end]), str(log)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+def run(end: str, log: Path, *files: str, folder: Path | None = None, **environment: str) -> tuple[int, str]:
+    """Exit status and standard error of a step that ends so; `files` are its input and its output."""
+    command = [sys.executable, "-c", FRAME.format(body=ENDS[end]), str(log), *files]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=os.environ | environment)
     assert done.stdout == ""
     return done.returncode, done.stderr
 
@@ -113,6 +118,29 @@ def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 def test_libraries_are_told_the_threads_of_the_job(tmp_path: Path) -> None:
     assert run("threads", tmp_path / "a.log") == (0, "train vae 000-004: 3 passive\n")
+
+
+def test_a_step_reads_recorded_bytes_and_seals_what_it_writes(tmp_path: Path) -> None:
+    source, target = tmp_path / "data/raw/a.csv", tmp_path / "results/b.csv"
+    for path in (source, target):
+        path.parent.mkdir(parents=True)
+    source.write_text("1")
+    records.seal(tmp_path, ["data/raw/a.csv"])
+    job = ("data/raw/a.csv", "results/b.csv")
+    here = {"folder": tmp_path, "PYTHONPATH": str(ROOT)}
+    assert run("copy", tmp_path / "a.log", *job, **here) == (0, "train vae 000-004: copied\n")
+    records.check(tmp_path, job)
+    for altered, sentence in (
+        (source, "data/raw/a.csv is not as it was made: "),
+        (records.seal_of(tmp_path, "data/raw/a.csv"), "data/raw/a.csv has no record of what made it ("),
+    ):
+        altered.write_text("2")
+        target.unlink(missing_ok=True)
+        status, said = run("copy", tmp_path / "a.log", *job, **here)
+        assert (status, said.count("\n")) == (1, 1)
+        assert said.startswith(f"train vae 000-004: error: {sentence}")
+        assert not target.exists()
+        source.write_text("1")
 
 
 class Clock:

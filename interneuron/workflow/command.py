@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from interneuron.errors import InputError
 
 if TYPE_CHECKING:
-    from interneuron.workflow.provenance import Findings
+    from interneuron.workflow.records import Findings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         help="give snakemake the records of results that came from elsewhere, all bytes compared first",
         description="A run does the same by itself as it starts, for what is new or has changed since the last one.",
     )
+    restore.add_argument(
+        "--trust", action="store_true", help="take results over as they are that have no record of their bytes"
+    )
     restore.set_defaults(run=_restore)
 
     docs = commands.add_parser("docs", help="write config/schemas/*.json and config/README.md from the config's models")
@@ -77,12 +80,21 @@ def _parser() -> argparse.ArgumentParser:
 def _claims(options: argparse.Namespace) -> None:
     from interneuron.workflow import ledger
 
+    _as_made(options.file)
     rows = ledger.read(options.file)
     width = min(160, max(100, shutil.get_terminal_size((120, 24)).columns))
     print(ledger.terminal(rows, width))
     report = options.file.parent / "report.html"
     print(f"\nThe ledger: {options.file}")
     print(f"The report: {report.resolve()}" if report.is_file() else f"The report has not been written ({report})")
+
+
+def _as_made(claims: Path) -> None:
+    """Refuse claims that were altered since a run made them."""
+    from interneuron.workflow import records
+
+    if str(claims) in records.read(Path.cwd()).results:
+        records.check(Path.cwd(), [str(claims)])
 
 
 def _ledger(options: argparse.Namespace) -> None:
@@ -96,6 +108,7 @@ def _ledger(options: argparse.Namespace) -> None:
     if options.refresh:
         rows = ledger.refresh(root, project)
     else:
+        _as_made(options.claims)
         rows, changed = ledger.update(root, options.claims, project)
         print(f"{changed} of {len(rows)} rows are new or changed")
     stale = sum(row["stale"] == "yes" for row in rows)
@@ -120,13 +133,7 @@ def _verify(options: argparse.Namespace) -> None:
 
     findings = provenance.verify(Path.cwd())
     print(_bytes(findings))
-    for what, paths in (
-        ("altered", findings.altered),
-        ("without a record", findings.strange),
-        ("missing", findings.missing),
-    ):
-        for path in paths:
-            print(f"{what}: {path}")
+    _list(findings, "altered", "unproved", "unfinished", "missing")
     findings.refuse()
     if options.against is not None:
         different = provenance.difference(Path.cwd(), options.against)
@@ -138,8 +145,15 @@ def _verify(options: argparse.Namespace) -> None:
 def _restore(options: argparse.Namespace) -> None:
     from interneuron.workflow import provenance
 
-    findings = provenance.restore(Path.cwd())
+    findings = provenance.restore(Path.cwd(), options.trust)
+    _list(findings, "trusted", "unproved")
     print(f"{_bytes(findings)}; Snakemake was given {len(findings.restored):,} records that it lacked")
+
+
+def _list(findings: "Findings", *kinds: str) -> None:
+    for kind in kinds:
+        for path in getattr(findings, kind):
+            print(f"{kind}: {path}")
 
 
 def _bytes(findings: "Findings") -> str:

@@ -26,8 +26,8 @@ from interneuron.errors import InputError
 PACKAGE = "interneuron"
 
 # Modules that cannot change a result, and may change without any rerun: the lazy loader in `interneuron/__init__.py`
-# (a test holds that it has nothing else), and the frame around scripts (log, progress, messages).
-EXCLUDED = frozenset({PACKAGE, f"{PACKAGE}.workflow", f"{PACKAGE}.workflow.script"})
+# (a test holds that it has nothing else), and the frame around scripts (log, progress, messages, hashes of files).
+EXCLUDED = frozenset({PACKAGE, f"{PACKAGE}.workflow", f"{PACKAGE}.workflow.script", f"{PACKAGE}.workflow.records"})
 
 # Files that scripts read beside their code, by step.
 EXTRA = {"report": ("interneuron/workflow/templates/report.html",)}

@@ -33,6 +33,16 @@ def alone(root: Path) -> Iterator[bool]:
             fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
+@contextmanager
+def in_turn(root: Path) -> Iterator[None]:
+    """Runs that are alive under `root` at once, each on results of its own, go through the block in turn."""
+    folder = root / ".snakemake"
+    folder.mkdir(exist_ok=True)
+    with (folder / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+
+
 def clear_stale_locks(root: Path) -> bool:
     """Remove Snakemake's own locks under `root`; whether there were any. For a run that is `alone` only.
 

@@ -4,12 +4,13 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
-from interneuron.workflow import provenance
+from interneuron.workflow import provenance, records
 from interneuron.workflow.config.kinds import FILES, KINDS
 from interneuron.workflow.config.networks import EvaluateAttacks, EvaluateBoundaries
 from interneuron.workflow.config.neurons import Evaluate
@@ -31,14 +32,20 @@ class Plan:
         except InputError as error:
             sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile
         self.code = Fingerprints(root)
-        self.lock = provenance.lock(root)
+        self.lock = records.lock(root)
 
     def begin(self) -> None:
-        """Start a run in this folder: see `provenance.begin`."""
+        """Start a run in this folder, and say what is unproved: see `provenance.begin`."""
         try:
-            provenance.begin(Path.cwd())
-        except InputError as error:
+            findings = provenance.begin(Path.cwd(), self.published())
+        except (InputError, OSError) as error:
             sys.exit(f"error: {error}")
+        if findings.unproved:
+            print(
+                f"warning: {findings.sentence()}: what a run needs of it is made again "
+                "(or take it over as it is: interneuron restore --trust)",
+                file=sys.stderr,
+            )
 
     def save(self) -> None:
         """Keep what made each result: see `provenance.save`."""
@@ -147,6 +154,16 @@ class Plan:
 
     def blob(self, wildcards: Any) -> dict[str, Any]:
         return self._coded("blob", self._sources[wildcards.dataset].download(wildcards.file))
+
+    def published(self) -> Iterable[tuple[str, str, dict[str, Any]]]:
+        """Path and SHA-256 (or how it begins) of files that others publish, and Snakemake's record of fetching them."""
+        for rule in ("download", "pack"):
+            for job in self.jobs(rule):
+                (file,) = (file for file in self._sources[job["dataset"]].files if file.path == job["file"])
+                name = f"{job['dataset']}/{file.path}"
+                settings = getattr(self, rule)(SimpleNamespace(**job))
+                made = {"rule": rule, "input": [], "log": [f"logs/{rule}/{name}.log"], "params": [repr(settings)]}
+                yield f"data/raw/{name}", file.hash, made | {"record_format_version": 6}
 
     def raw_files(self, wildcards: Any) -> list[str]:
         name = getattr(wildcards, "dataset", None) or wildcards.model

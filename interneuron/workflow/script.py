@@ -13,6 +13,7 @@ from typing import Any
 import wrapt
 
 from interneuron.errors import InputError
+from interneuron.workflow import records
 
 log = logging.getLogger("interneuron")
 
@@ -22,7 +23,8 @@ def step(main: Callable[[Any], None], job: Any) -> None:
 
     Messages go to the rule's log and, unless INTERNEURON_QUIET is set, to the terminal. An `InputError` (or a full
     disk) ends the step with its one sentence; any other exception is a bug and shows its traceback too. Either way the
-    traceback is in the log and the exit status is 1; of Ctrl-C it is 130.
+    traceback is in the log and the exit status is 1; of Ctrl-C it is 130. Inputs that have other bytes than the
+    recorded ones end it before it begins; the outputs of a step that ends well are sealed (`records`).
     """
     # Snakemake tells OpenMP and the BLAS libraries how many threads a job has. Numba and OpenMP read these two when
     # they are loaded, which scripts do inside `main`.
@@ -39,7 +41,9 @@ def step(main: Callable[[Any], None], job: Any) -> None:
     file: logging.Handler = logging.NullHandler()
     try:
         file = _log_file(Path(job.log[0]))
+        records.check(Path.cwd(), job.input)
         main(job)
+        records.seal(Path.cwd(), job.output)
     except KeyboardInterrupt:
         _say("stopped", file, screen)
         sys.exit(130)

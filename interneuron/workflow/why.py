@@ -7,7 +7,8 @@ from typing import Any
 
 from interneuron.io import sha256
 from interneuron.workflow.config import parsed
-from interneuron.workflow.provenance import Folder, Provenance, Record, read, settings_of
+from interneuron.workflow.provenance import Folder
+from interneuron.workflow.records import Record, read, settings_of
 
 PROFILE = "profiles/default/profile.yaml"
 MOST = 5  # changes of one kind that are told one by one
@@ -48,13 +49,17 @@ def why(root: Path, configfiles: Iterable[Path] = (), config: Mapping[str, Any] 
         )
         triggers = frozenset(RerunTrigger.parse_choices_set(profile["rerun-triggers"]))
         dag = workflow.dag(
-            DAGSettings(rerun_triggers=triggers, max_checksum_file_size=profile["max-checksum-file-size"])
+            DAGSettings(
+                rerun_triggers=triggers,
+                max_checksum_file_size=profile["max-checksum-file-size"],
+                force_incomplete=profile["rerun-incomplete"],
+            )
         )
         dag.execute_workflow(executor="dryrun")
         # Snakemake's own table of jobs: its interface only prints it.
         jobs = workflow._workflow.dag
         waiting = {job for job in jobs.needrun_jobs(exclude_finished=False) if job.output}
-        folder, kept = Folder(root), read(root) or Provenance()
+        folder, kept = Folder(root), read(root)
         known = _Known(
             root,
             {path: record["made"] for path, record in kept.results.items()} | folder.records(),
@@ -72,7 +77,7 @@ class _Known:
 
     root: Path
     records: Mapping[str, Record]
-    incomplete: set[str]
+    incomplete: Mapping[str, bool]
     codes: Mapping[str, Mapping[str, str]]
     made_by: Mapping[str, tuple[str, ...]]
 
@@ -112,7 +117,10 @@ def _reasons(job: Any, known: "_Known") -> Iterable[str]:
         if not (known.root / path).is_file():
             yield f"{path} {'has been removed' if path in known.records else 'has not been made yet'}"
         elif path in known.incomplete:
-            yield f"{path} was being made when a run was stopped"
+            unproved = known.incomplete[path]
+            yield f"{path} " + (
+                "has no record of what made it" if unproved else "was being made when a run was stopped"
+            )
     recorded = [known.records[path] for path in outputs if path in known.records]
     if recorded:
         yield from _changed_settings(settings_of(recorded[0]) or {}, job.params.get("settings") or {}, known)
