@@ -604,12 +604,16 @@ def _members(path: Pathlike) -> Iterator[tuple[str, bytes]]:
             raise InputError(f"{path} is not a whole tar archive ({error}); fetch it again") from error
 
 
-def _lines(path: Pathlike) -> list[bytes]:
+def _content(path: Pathlike) -> bytes:
     with _reading(path) as file:
         try:
-            return file.read().removeprefix(codecs.BOM_UTF8).splitlines()
+            return file.read()
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path} cannot be read to its end ({error}); fetch it again") from error
+
+
+def _lines(path: Pathlike) -> list[bytes]:
+    return _content(path).removeprefix(codecs.BOM_UTF8).splitlines()
 
 
 def _words(text: str) -> Iterator[str]:
