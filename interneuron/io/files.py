@@ -41,6 +41,7 @@ _FOREIGN = (
     (rb"Rar!\x1a\x07", "is a rar archive: unpack it first"),
     (rb"\x89HDF\r\n", "is an HDF5 file"),
     (rb"%PDF-", "is a PDF"),
+    (rb"\{\s*\"", "is a JSON document"),
 )
 
 
