@@ -502,6 +502,7 @@ IDX = {
     "train": {"images": "a-images", "labels": "a-labels"},
     "test": {"images": "b-images", "labels": "b-labels"},
     "classes": 3,
+    "transposed": False,
 }
 
 
@@ -532,6 +533,14 @@ def test_prepared_idx(script, tmp_path, idx_files, monkeypatch, caplog):
     first = io.sha256(task.output[0])
     script.main(task)
     assert io.sha256(task.output[0]) == first
+
+
+def test_prepared_idx_of_transposed_images(script, tmp_path, idx_files):
+    for name, rows in (("a", slice(0, 9)), ("b", slice(9, 12))):
+        (tmp_path / f"{name}-images").write_bytes(idx(IMAGES[rows].transpose(0, 2, 1)))
+    task = job(tmp_path, idx_files, {**IDX, "transposed": True})
+    script.main(task)
+    np.testing.assert_array_equal(io.load_tensors(task.output[0])["x"], IMAGES)
 
 
 def test_prepared_idx_that_does_not_fit(script, tmp_path, idx_files):
