@@ -128,7 +128,7 @@ def csr_from_parts(tensors: Mapping[str, np.ndarray], name: str, columns: int) -
 
 def _numbers(path: Pathlike) -> np.ndarray:
     try:
-        return np.array([int(line) for line in _lines(path)], np.int64)
+        return np.array([int(line) for line in _lines(path) if line.strip()], np.int64)
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path} has a line that is no whole number ({error})") from error
 

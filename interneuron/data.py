@@ -3,8 +3,8 @@
 Images are uint8 [samples, height, width], tables float32 [samples, features], classes int64 [samples].
 """
 
+import codecs
 import csv
-import gzip
 import io
 import math
 import re
@@ -14,32 +14,44 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
 from interneuron.errors import InputError
-from interneuron.io.files import Pathlike
+from interneuron.io.files import Pathlike, foreign
 
-_UNSIGNED_BYTES = 0x08
+if TYPE_CHECKING:
+    from PIL import Image
+
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_IDX_BYTES, _IDX_WHOLE = (0x08,), (0x08, 0x09, 0x0B, 0x0C)
+_GZIP = b"\x1f\x8b"
+_CHUNK = 1 << 20
+_PHOTOS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _DIGIT_PIXELS, _DIGIT_LEVELS, _DIGITS = 64, 16, 10
 _USPS_SIDE = 16
 
 
-def read_idx_images(path: Pathlike) -> np.ndarray:
+def read_idx_images(path: Pathlike, transposed: bool = False) -> np.ndarray:
     """Images of an idx file (`idx3-ubyte`), plain or gzipped.
 
     Format: http://yann.lecun.com/exdb/mnist/: big-endian uint32 magic 0x00000803 and three sizes, then the bytes.
+    `transposed`: each image lies column by column in the file, as EMNIST's do (Cohen et al. 2017); they come upright.
 
     Returns uint8 [n, height, width]. Raises `InputError` for a missing or broken file, another magic number, or sizes
     that don't match the bytes that follow.
     """
-    return _read_idx(path, 3, "images")
+    images = _read_idx(path, 3, "images", _IDX_BYTES)
+    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images
 
 
 def read_idx_labels(path: Pathlike) -> np.ndarray:
-    """Labels of an idx file (`idx1-ubyte`), plain or gzipped: int64 [n]. Raises as `read_idx_images` does."""
-    return _read_idx(path, 1, "labels").astype(np.int64)
+    """Labels of an idx file (`idx1-ubyte`, or of larger whole numbers), plain or gzipped: int64 [n].
+
+    Raises as `read_idx_images` does.
+    """
+    return _read_idx(path, 1, "labels", _IDX_WHOLE).astype(np.int64)
 
 
 def read_digits(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
@@ -51,8 +63,8 @@ def read_digits(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
     """
     with _reading(path) as file:
         try:
-            text = file.read().decode("ascii")
-            table = np.loadtxt(io.StringIO(text or "0"), delimiter=",", ndmin=2)
+            text = file.read().decode("utf-8-sig")
+            table = np.loadtxt(io.StringIO(text.strip() or "0"), delimiter=",", ndmin=2)
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise InputError(f"{path} is not a whole table of numbers between commas ({error})") from error
     if table.shape[1] != _DIGIT_PIXELS + 1 or not len(table):
@@ -77,7 +89,7 @@ def read_usps(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
     """
     with _reading(path) as file:
         try:
-            table = np.loadtxt(io.StringIO(file.read().decode("ascii") or "0"), ndmin=2)
+            table = np.loadtxt(io.StringIO(file.read().decode("utf-8-sig").strip() or "0"), ndmin=2)
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise InputError(f"{path} is not a whole table of numbers between spaces ({error})") from error
     if table.shape[1] != _USPS_SIDE**2 + 1 or not len(table):
@@ -95,12 +107,14 @@ def read_enron(path: Pathlike) -> tuple[list[str], np.ndarray, list[str]]:
     Paliouras, CEAS 2006); other members are passed over.
 
     Returns the texts, y int64 [n] (0 ham, 1 spam) and the names (`ham/0001...txt`). Raises `InputError` for a missing
-    or broken archive, and one without mails in both folders.
+    or broken archive, one without mails in both folders, and two mails of one name.
     """
-    texts = {}
+    texts: dict[str, str] = {}
     for member, content in _members(path):
         name = "/".join(member.split("/")[-2:])
         if name.startswith(("ham/", "spam/")) and name.endswith(".txt"):
+            if name in texts:
+                raise InputError(f"{path} has two mails {name}; it takes one of each name")
             texts[name] = content.decode("latin-1")
     names = sorted(texts)
     y = np.array([name.startswith("spam/") for name in names], np.int64)
@@ -135,8 +149,13 @@ def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np
     """A photo in RGB, its shorter side brought to `side` pixels (bilinear, antialiased), the middle `crop` squared.
 
     file: a path, or an image file's bytes. Returns uint8 [height, width, 3], [crop, crop, 3] with a crop. Sizes as
-    torchvision's `Resize` and `CenterCrop` make them. Raises `InputError` for what Pillow does not read to its end, and
-    a crop larger than the side.
+    torchvision's `Resize` and `CenterCrop` make them.
+
+    A photo is upright, as its EXIF orientation says. Grey is three equal colours, 16 bits keep their upper 8, palettes,
+    CMYK, YCbCr and L*a*b* are converted as Pillow does, without a colour profile.
+
+    Raises `InputError` for what Pillow does not read to its end, several frames, transparent pixels (which have no
+    colour without a background), numbers without a known white (32 bits or signed), and a crop larger than the side.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -145,11 +164,17 @@ def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np
     where = "a photo" if isinstance(file, bytes) else file
     if not isinstance(file, bytes) and not Path(file).is_file():
         raise InputError(f"there is no file {file}")
+    content = file if isinstance(file, bytes) else Path(file).read_bytes()
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
-            image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{where} is not a whole image that Pillow reads ({error})") from error
+        with Image.open(io.BytesIO(content)) as opened:
+            image = _rgb(opened, where)
+    except InputError:
+        raise
+    # A broken file can fail in any operation.
+    except Exception as error:
+        known = not isinstance(error, UnidentifiedImageError)
+        reason = str(error) if known else f"it {foreign(content) or 'is of no format that Pillow knows'}"
+        raise InputError(f"{where} is not a whole image that Pillow reads ({reason})") from error
     w, h = image.size
     size = (side, int(side * h / w)) if w <= h else (int(side * w / h), side)
     image = image.resize(size, Image.Resampling.BILINEAR)
@@ -159,20 +184,60 @@ def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np
     return np.asarray(image)
 
 
+def _rgb(image: "Image.Image", where: object) -> "Image.Image":
+    """An opened picture in 8-bit RGB, upright; one that cannot be that without a guess is refused."""
+    from PIL import ExifTags, Image, ImageOps
+
+    # A camera's MPO is a photo and, behind it, its previews or its depths.
+    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+        raise InputError(f"{where} has {frames} frames; a photo takes one")
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    signed = 2 in tags.get(ExifTags.Base.SampleFormat, ())
+    deep = image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM")
+    if signed or (image.mode in ("I", "F") and not deep):
+        kind = "signed" if signed else "32-bit"
+        raise InputError(
+            f"{where} is a picture of {kind} numbers (mode {image.mode}), whose white is not known; a photo takes "
+            "unsigned ones of 8 or 16 bits"
+        )
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if deep:
+        # Pillow would clip what is above 255, keeps 12 bits as they are, and does not turn TIFF's "white is zero".
+        pixels = np.asarray(image)
+        clear = pixels == image.info.get("transparency", -1)
+        bits = min(tags.get(ExifTags.Base.BitsPerSample, (16,)))
+        grey = (pixels >> (bits - 8)).astype(np.uint8)
+        image = Image.fromarray(255 - grey if tags.get(ExifTags.Base.PhotometricInterpretation) == 0 else grey)
+    else:
+        if image.mode == "La":  # converted only by way of its own colours
+            image = image.convert("LA")
+        clear = np.asarray(image.convert("RGBA"))[..., 3] < 255 if image.has_transparency_data else np.False_
+    if clear.any():
+        raise InputError(f"{where} has transparent pixels; a photo takes colours everywhere: lay it on a background")
+    return image.convert("RGB")
+
+
 def read_photos(
     path: Pathlike, side: int, crop: int, progress: Callable[[int, int], None] | None = None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """All photos (`.jpg`, `.jpeg`, `.png`) of a tar archive, sorted by name, each as `read_photo` reads it.
+    """All photos of a tar archive, sorted by name, each as `read_photo` reads it.
+
+    Photos are the files that torchvision's `ImageFolder` takes: `.jpg`, `.jpeg`, `.png`, `.ppm`, `.bmp`, `.pgm`,
+    `.tif`, `.tiff` and `.webp`.
 
     Returns uint8 [n, crop, crop, 3], y int64 [n] and the names. A photo's class is the folder that it lies in (`dogs`
     in `train/dogs/dog.1.jpg`), classes numbered by alphabet. Raises `InputError` for a missing or broken archive, one
     without photos, and as `read_photo` does, with the photo's name. `progress` is called with the photos done and in
     all. Memory: what is returned, and one photo.
     """
-    names = sorted(name for name, _ in _members(path) if name.lower().endswith((".jpg", ".jpeg", ".png")))
+    names = sorted(name for name, _ in _members(path) if name.lower().endswith(_PHOTOS))
     if not names:
-        raise InputError(f"{path} has no photos (.jpg, .jpeg, .png)")
+        raise InputError(f"{path} has no photos ({', '.join(_PHOTOS)})")
     row = {name: number for number, name in enumerate(names)}
+    if len(row) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise InputError(f"{path} has two photos {twice}; it takes one of each name")
     photos = np.empty((len(names), crop, crop, 3), np.uint8)
     done = 0
     for name, content in _members(path):
@@ -434,7 +499,7 @@ def _binned(values: np.ndarray, cuts: Sequence[float]) -> np.ndarray:
     return np.digitize(values, cuts, right=True)
 
 
-def _read_idx(path: Pathlike, dimensions: int, what: str) -> np.ndarray:
+def _read_idx(path: Pathlike, dimensions: int, what: str, types: Sequence[int]) -> np.ndarray:
     header = 4 * (1 + dimensions)
     with _reading(path) as file:
         try:
@@ -442,59 +507,113 @@ def _read_idx(path: Pathlike, dimensions: int, what: str) -> np.ndarray:
             if len(start) < header:
                 raise InputError(f"{path} ends after {len(start)} bytes, within the header of an idx file of {what}")
             magic, *sizes = struct.unpack(f">{1 + dimensions}I", start)
-            expected = (_UNSIGNED_BYTES << 8) + dimensions
-            if magic != expected:
+            if magic not in [(kind << 8) + dimensions for kind in types]:
+                kind = f" ({np.dtype(_IDX_TYPES[start[2]]).name}, {start[3]}D)" if magic >> 8 in _IDX_TYPES else ""
                 raise InputError(
-                    f"{path} is no idx file of {what}: its magic number is 0x{magic:08x}, it takes 0x{expected:08x}"
+                    f"{path} is no idx file of {what}: its magic number is 0x{magic:08x}{kind}, it takes "
+                    f"0x{(types[0] << 8) + dimensions:08x}"
                 )
             if 0 in sizes:
                 raise InputError(f"{path} has {what} of shape {sizes}; it takes at least one, of at least one pixel")
-            count = int(np.prod(sizes, dtype=object))
-            # One more than there should be, so that a longer file shows.
-            payload = file.read(count + 1)
-        except (OSError, EOFError, zlib.error, OverflowError, MemoryError) as error:
+            form = np.dtype(_IDX_TYPES[start[2]])
+            count = math.prod(sizes) * form.itemsize
+            payload = bytearray()
+            # One more than there should be, so that a longer file shows; piece by piece, as a header may lie.
+            while len(payload) <= count and (piece := file.read(min(_CHUNK, count + 1 - len(payload)))):
+                payload += piece
+        except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path} cannot be read to its end ({error}); fetch it again") from error
     if len(payload) != count:
-        found = f"{len(payload):,}" if len(payload) < count else "more"
+        found = "more" if len(payload) > count else f"{len(payload):,}"
         shape = " x ".join(f"{size:,}" for size in sizes)
-        raise InputError(f"{path} announces {what} of {shape} = {count:,} bytes, but {found} follow")
-    return np.frombuffer(payload, np.uint8).reshape(sizes)
+        follow = "follows" if len(payload) == 1 else "follow"
+        raise InputError(f"{path} announces {what} of {shape} = {count:,} bytes, but {found} {follow}")
+    return np.frombuffer(payload, form).reshape(sizes)
+
+
+class _Gunzip(io.RawIOBase):
+    """What gunzip makes of a gzip file: all its members, without zeros or anything else behind them.
+
+    `gzip.open` takes the zeros, and raises at anything else, after content that is whole and has been checked.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._stream = file, zlib.decompressobj(31)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            if self._stream.eof:
+                rest = self._stream.unused_data.lstrip(b"\0")
+                while len(rest) < 2 and (piece := self._file.read(_CHUNK)):
+                    rest = (rest + piece).lstrip(b"\0")
+                if not rest.startswith(_GZIP):
+                    return 0
+                self._stream = zlib.decompressobj(31)
+            else:
+                rest = self._stream.unconsumed_tail or self._file.read(_CHUNK)
+            content = self._stream.decompress(rest, len(buffer))
+            if content:
+                buffer[: len(content)] = content
+                return len(content)
+            if not rest and not self._stream.eof:
+                raise EOFError("the gzip stream breaks off")
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _reading(path: Pathlike) -> BinaryIO:
+    """A file that is open to be read, unpacked if it is gzipped, whatever its name; another kind is named."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     file = path.open("rb")
-    packed = file.read(2) == b"\x1f\x8b"
+    start = file.read(512)
     file.seek(0)
-    if not packed:
-        return file
-    file.close()
-    return cast(BinaryIO, gzip.open(path))
+    if start.startswith(_GZIP):
+        return io.BufferedReader(_Gunzip(file), _CHUNK)
+    if kind := foreign(start):
+        file.close()
+        raise InputError(f"{path} {kind}")
+    return file
 
 
 def _members(path: Pathlike) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in a tar, plain or gzipped, in its order."""
+    """Names and contents of the files in a tar, plain or gzipped, in its order, without macOS's own (`._name`)."""
     with _reading(path) as file:
         try:
             with tarfile.open(fileobj=file, mode="r|") as archive:
                 for member in archive:
+                    if member.name.rpartition("/")[2].startswith("._"):
+                        continue
+                    if member.islnk():
+                        raise InputError(f"{path}: {member.name} is a link to {member.linkname}; it takes files")
                     if member.isfile():
                         content = cast(BinaryIO, archive.extractfile(member)).read()
                         if len(content) != member.size:
                             raise InputError(f"{path} ends within {member.name}; fetch it again")
                         yield member.name.removeprefix("./"), content
+            # Only a gzip stream that is read to its end has its checksum compared.
+            while file.read(_CHUNK):
+                pass
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path} is not a whole tar archive ({error}); fetch it again") from error
 
 
-def _lines(path: Pathlike) -> list[bytes]:
+def _content(path: Pathlike) -> bytes:
     with _reading(path) as file:
         try:
-            return file.read().splitlines()
+            return file.read()
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path} cannot be read to its end ({error}); fetch it again") from error
+
+
+def _lines(path: Pathlike) -> list[bytes]:
+    return _content(path).removeprefix(codecs.BOM_UTF8).splitlines()
 
 
 def _words(text: str) -> Iterator[str]:

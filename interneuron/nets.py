@@ -1,7 +1,7 @@
 """Architectures: the conditional VAE whose decoder is opened, the judge that looks at its images, the perceptron."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
@@ -332,21 +332,47 @@ def load(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any], seed: i
 def named(network: nn.Module, tensors: Mapping[str, Tensor] | Sequence[Tensor]) -> dict[str, Tensor]:
     """The tensors under the names that the network's state dict has: by name, or a sequence in the state dict's order.
 
-    Raises InputError where names, number or shapes are not the network's.
+    Floats come in the network's own type. As torch does, counts of batches that old checkpoints lack are taken as 0.
+
+    Raises InputError where names, number or shapes are not the network's; of names that all begin with a word more,
+    such as `module.`, the word.
     """
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    own = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+    expected = {name: tuple(value.shape) for name, value in own.items()}
     if not isinstance(tensors, Mapping):
         if len(tensors) != len(expected):
             raise InputError(f"the checkpoint has {len(tensors)} tensors, the network takes {len(expected)}")
         tensors = dict(zip(expected, tensors, strict=True))
+    counts = {name: torch.zeros_like(own[name]) for name in expected if name.split(".")[-1] == "num_batches_tracked"}
+    if not counts.keys() & tensors.keys():
+        tensors = counts | dict(tensors)
+    misfit = "the checkpoint does not fit the network"
     if unlike := sorted(expected.keys() ^ tensors.keys()):
+        names, wanted = tensors.keys() - counts.keys(), expected.keys() - counts.keys()
+        if not wanted <= names and (more := _beginning(names, wanted)):
+            raise InputError(
+                f"{misfit}: its names begin with {more!r}, the network's do not; read it with prefix={more!r}"
+            )
+        if not names <= wanted and (more := _beginning(wanted, names)):
+            raise InputError(f"{misfit}: the network's names begin with {more!r}, its do not; take the network inside")
         where = "missing in the checkpoint" if unlike[0] in expected else "not in the network"
-        raise InputError(f"the checkpoint does not fit the network: {unlike[0]} is {where}")
+        raise InputError(f"{misfit}: {unlike[0]} is {where}")
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             got = list(tensors[name].shape)
-            raise InputError(f"the checkpoint does not fit the network: {name} is {got}, it takes {list(shape)}")
-    return {name: tensors[name] for name in expected}
+            raise InputError(f"{misfit}: {name} is {got}, it takes {list(shape)}")
+        types = tensors[name].dtype, own[name].dtype
+        if types[0].is_floating_point != types[1].is_floating_point or types[0].is_complex:
+            raise InputError(f"{misfit}: {name} is {types[0]}, it takes {types[1]}")
+    return {name: tensors[name].to(own[name].dtype) for name in expected}
+
+
+def _beginning(names: Iterable[str], wanted: Iterable[str]) -> str:
+    """What all `wanted` names have before them among `names`: words that end in a point; empty if nothing."""
+    names, wanted = set(names), sorted(wanted)
+    first = wanted[0] if wanted else ""
+    found = sorted(name.removesuffix(first) for name in names if name.endswith(f".{first}"))
+    return next((more for more in found if all(more + name in names for name in wanted)), "")
 
 
 def _perceptron(*sizes: int) -> nn.Sequential:

@@ -17,8 +17,7 @@ def openvino(files, settings):
 def state_dict(files, settings):
     from interneuron.io.checkpoints import read_state_dict
 
-    # torchvision's network is a module of ours.
-    return {f"network.{name}": tensor for name, tensor in read_state_dict(files[settings["file"]]).items()}
+    return read_state_dict(files[settings["file"]], settings["key"], settings["prefix"] or "")
 
 
 FORMATS = Registry("format of weights", {"openvino": openvino, "state-dict": state_dict})
@@ -31,7 +30,9 @@ def main(job):
     files = {Path(file).name: file for file in job.input.files}
     architecture, arguments = settings["architecture"], settings["arguments"]
     checkpoint = settings["checkpoint"]
-    tensors = named(build(architecture, arguments), FORMATS[checkpoint["format"]](files, checkpoint))
+    # torchvision's network, whose names published files have, is a module of ours.
+    published = named(build(architecture, arguments).network, FORMATS[checkpoint["format"]](files, checkpoint))
+    tensors = {f"network.{name}": tensor for name, tensor in published.items()}
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         where = ", ".join(sorted(files))
         raise InputError(f"{broken[0]} of {where} has NaN or infinite values; weights take finite numbers")

@@ -26,7 +26,7 @@ def idx(files, settings):
     parts = []
     for part in ("train", "test"):
         images, labels = (files[settings[part][kind]] for kind in ("images", "labels"))
-        x, y = read_idx_images(images), read_idx_labels(labels)
+        x, y = read_idx_images(images, settings.get("transposed", False)), read_idx_labels(labels)
         check_classes(x, y, settings["classes"], f"{images} with {labels}")
         parts.append((x, y))
     (x, y), (x_test, y_test) = parts

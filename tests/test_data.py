@@ -103,7 +103,7 @@ def test_idx_that_is_none(write, tmp_path):
     for content, says in (
         (b"", "ends after 0 bytes, within the header"),
         (whole[:15], "ends after 15 bytes, within the header"),
-        (idx(LABELS), "magic number is 0x00000801, it takes 0x00000803"),
+        (idx(LABELS), r"magic number is 0x00000801 \(uint8, 1D\), it takes 0x00000803"),
         (idx(IMAGES, magic=0x0D03), "magic number is 0x00000d03"),
         (whole[:-1], r"12 x 5 x 4 = 240 bytes, but 239 follow"),
         (whole + b"x", "240 bytes, but more follow"),
@@ -112,7 +112,7 @@ def test_idx_that_is_none(write, tmp_path):
     ):
         with pytest.raises(InputError, match=says):
             data.read_idx_images(write("images", content))
-    with pytest.raises(InputError, match="magic number is 0x00000803, it takes 0x00000801"):
+    with pytest.raises(InputError, match=r"magic number is 0x00000803 \(uint8, 3D\), it takes 0x00000801"):
         data.read_idx_labels(write("labels", whole))
     with pytest.raises(InputError, match="there is no file"):
         data.read_idx_labels(tmp_path / "absent")
@@ -125,6 +125,63 @@ def test_gzip_that_broke_off_or_changed(tmp_path):
     for content in (whole[:-20], whole[: len(whole) // 2], bytes(changed), whole[:3]):
         (tmp_path / "images").write_bytes(content)
         with pytest.raises(InputError, match="cannot be read to its end"):
+            data.read_idx_images(tmp_path / "images")
+
+
+def test_what_lies_behind_a_gzip_stream_is_left_out_as_gunzip_does(tmp_path):
+    path, whole, packed = tmp_path / "images", idx(IMAGES), gzip.compress(idx(IMAGES))
+    parts = gzip.compress(whole[:50]) + gzip.compress(whole[50:])
+    for content in (packed + b"trailing", packed + b"x", packed + bytes(3000), packed + bytes(9) + b"tail", parts):
+        path.write_bytes(content)
+        np.testing.assert_array_equal(data.read_idx_images(path), IMAGES)
+    # A second member belongs to the content, whole or broken.
+    for content, says in (
+        (packed + gzip.compress(b"more"), "240 bytes, but more follow"),
+        (gzip.compress(whole[:50]) + gzip.compress(whole[50:])[:-9], "cannot be read to its end"),
+        (packed[:-4] + b"tail", "cannot be read to its end"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=says):
+            data.read_idx_images(path)
+
+
+def test_a_header_that_announces_more_than_memory_holds(write):
+    head = struct.pack(">4I", 0x803, 2**31, 2**15, 2**15)
+    for tail, follows in ((b"x", "1 follows"), (b"", "0 follow"), (b"xyz", "3 follow")):
+        with pytest.raises(InputError) as refused:
+            data.read_idx_images(write("images", head + tail))
+        says = f"announces images of 2,147,483,648 x 32,768 x 32,768 = 2,305,843,009,213,693,952 bytes, but {follows}"
+        assert str(refused.value).endswith(says)
+
+
+def test_transposed_images_come_out_upright(write):
+    x = data.read_idx_images(write("images", idx(IMAGES.transpose(0, 2, 1))), transposed=True)
+    np.testing.assert_array_equal(x, IMAGES)
+    assert x.flags.c_contiguous
+
+
+@pytest.mark.parametrize(("kind", "form"), [(0x09, "i1"), (0x0B, ">i2"), (0x0C, ">i4")])
+def test_labels_of_larger_whole_numbers_come_back(write, kind, form):
+    y = np.array([3, 100, 0]) if kind == 0x09 else np.array([3, 1000, -7])
+    found = data.read_idx_labels(write("labels", struct.pack(">2I", (kind << 8) + 1, 3) + y.astype(form).tobytes()))
+    assert (found.dtype, found.tolist()) == (np.int64, y.tolist())
+
+
+def test_files_that_lie_where_idx_is_expected_are_named(write, tmp_path):
+    for content, says in (
+        (idx(IMAGES, magic=0x0D03), r"0x00000d03 \(float32, 3D\), it takes 0x00000803"),
+        (struct.pack(">4I", 0x0C02, 3, 8, 0), r"0x00000c02 \(int32, 2D\), it takes 0x00000803"),
+    ):
+        with pytest.raises(InputError, match=says):
+            data.read_idx_images(write("images", content))
+    for content, says in (
+        (b"\n<!DOCTYPE html>", "is a web page"),
+        (b"PK\3\4rest of it", "is a zip archive: unpack it first"),
+        (b"\xfd7zXZ\0rest", "is compressed by xz: unpack it first"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of git-lfs.*git lfs pull"),
+    ):
+        (tmp_path / "images").write_bytes(content)
+        with pytest.raises(InputError, match=f"images {says}"):
             data.read_idx_images(tmp_path / "images")
 
 
@@ -157,8 +214,10 @@ def test_digits_as_scikit_learn_reads_them():
 def test_digits_that_are_none(tmp_path):
     good = [0] * 64 + [9]
     path = tmp_path / "digits.csv.gz"
-    path.write_bytes(digits_csv([good, good]))
-    assert data.read_digits(path)[1].tolist() == [9, 9]
+    plain = gzip.decompress(digits_csv([good, good]))
+    for content in (plain, plain.replace(b"\n", b"\r\n\r\n"), b"\xef\xbb\xbf" + plain):
+        path.write_bytes(gzip.compress(content))
+        assert data.read_digits(path)[1].tolist() == [9, 9]
     for content, says in (
         (digits_csv([good[1:]]), "has 64 columns"),
         (digits_csv([good, good[1:]]), "not a whole table"),
@@ -443,6 +502,7 @@ IDX = {
     "train": {"images": "a-images", "labels": "a-labels"},
     "test": {"images": "b-images", "labels": "b-labels"},
     "classes": 3,
+    "transposed": False,
 }
 
 
@@ -473,6 +533,14 @@ def test_prepared_idx(script, tmp_path, idx_files, monkeypatch, caplog):
     first = io.sha256(task.output[0])
     script.main(task)
     assert io.sha256(task.output[0]) == first
+
+
+def test_prepared_idx_of_transposed_images(script, tmp_path, idx_files):
+    for name, rows in (("a", slice(0, 9)), ("b", slice(9, 12))):
+        (tmp_path / f"{name}-images").write_bytes(idx(IMAGES[rows].transpose(0, 2, 1)))
+    task = job(tmp_path, idx_files, {**IDX, "transposed": True})
+    script.main(task)
+    np.testing.assert_array_equal(io.load_tensors(task.output[0])["x"], IMAGES)
 
 
 def test_prepared_idx_that_does_not_fit(script, tmp_path, idx_files):

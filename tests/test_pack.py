@@ -129,6 +129,12 @@ def test_lists_of_hashes(tmp_path):
     path = tmp_path / "SUMS"
     path.write_text("".join(f"{each}  {name}\n" for name, each in SUMS.items()))
     assert read_sums(path) == SUMS
+    written = "".join(f"{each.upper()} *{name}\r\n\r\n" for name, each in SUMS.items())
+    path.write_bytes(b"\xef\xbb\xbf" + written.encode())
+    assert read_sums(path) == SUMS
+    path.write_bytes(b"\xff\xfe binary")
+    with pytest.raises(InputError, match="line 1 is no SHA-256"):
+        read_sums(path)
     for line in ("abc  a", f"{'0' * 64} a", f"{'0' * 64}  ", f"{'0' * 64}  a/1.txt"):
         path.write_text(f"{SUMS['a/1.txt']}  a/1.txt\n{line}\n")
         with pytest.raises(InputError, match="line 2 is no SHA-256, two spaces and a path"):

@@ -1,5 +1,6 @@
 """Readers of USPS, Enron, citation graphs and photos: what they read, and broken files against their sentences."""
 
+import codecs
 import gzip
 import io
 import pickle
@@ -9,6 +10,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy import sparse
 
@@ -48,9 +50,12 @@ def usps(rows):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_usps_comes_back(write, packed):
+@pytest.mark.parametrize("ends", [b" \n", b"\r\n", b"\n\n"])
+def test_usps_comes_back(write, packed, ends):
     x = rng.integers(-1000, 1001, (3, 256)) / 1000
-    content = usps([["6.0000", *x[0]], ["9", *x[1]], ["0", *x[2]]])
+    content = usps([["6.0000", *x[0]], ["9", *x[1]], ["0", *x[2]]]).replace(b" \n", ends)
+    if ends == b"\r\n":
+        content = codecs.BOM_UTF8 + content
     found, y = data.read_usps(write(gzip.compress(content) if packed else content))
     assert (found.dtype, y.dtype, y.tolist()) == (np.float32, np.int64, [6, 9, 0])
     np.testing.assert_allclose(found, x.reshape(3, 16, 16), atol=1e-7)
@@ -112,6 +117,10 @@ def test_enron_that_is_none(write, tmp_path):
         (whole[:-30], "not a whole tar archive|ends within"),
         (archive(MAILS)[:700], "not a whole tar archive|ends within"),
         (b"Subject: no archive", "not a whole tar archive"),
+        (b"<html>404</html>", r"is a web page \(HTML\), not the file itself: fetch it again"),
+        (b"PK\3\4 archive", "is a zip archive: unpack it first"),
+        (b"\xfd7zXZ\0 archive", "is compressed by xz: unpack it first"),
+        (whole[:-8] + bytes(8), "not a whole tar archive"),
         (b"", "not a whole tar archive"),
         (archive({"a/ham/1.txt": b"x"}), "1 mails in a folder ham, 0 in spam; it takes some of both"),
         (archive({"a/readme": b"x"}), "0 mails in a folder ham, 0 in spam"),
@@ -181,7 +190,7 @@ def planetoid(**changed):
         "graph": adjacency(LISTS),
     }
     files = {what: pickled(content) for what, content in (parts | changed).items() if what != "index"}
-    return files | {"test.index": "\n".join(map(str, changed.get("index", TEST))).encode()}
+    return files | {"test.index": "\r\n".join(map(str, changed.get("index", TEST))).encode() + b"\r\n\r\n"}
 
 
 @pytest.fixture
@@ -331,19 +340,160 @@ def test_photos_as_torchvision_makes_them(write, shape):
     from interneuron._torchvision import import_torchvision
 
     transforms = import_torchvision().transforms
-    content = encoded(rng.integers(0, 256, shape, dtype=np.uint8))
+    pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+    if shape[2:] == (4,):
+        pixels[..., 3] = 255
+    content = encoded(pixels)
     want = transforms.Resize(24)(Image.open(io.BytesIO(content)).convert("RGB"))
     np.testing.assert_array_equal(data.read_photo(content, 24), np.asarray(want))
     want = transforms.CenterCrop(17)(want)
     np.testing.assert_array_equal(data.read_photo(write(content, "photo"), 24, 17), np.asarray(want))
 
 
+# Of every grey value 257 v in 16 bits the upper byte is v; Pillow's own conversion clips them at 255.
+GREY = np.arange(256, dtype=np.uint16).reshape(16, 16)
+DEEP = GREY * 257
+
+
+def tiff(pixels, **more):
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **more)
+    return file.getvalue()
+
+
+def saved(image, kind, **more):
+    file = io.BytesIO()
+    image.save(file, kind, **more)
+    return file.getvalue()
+
+
+def twelve_bits(pixels):
+    """A TIFF of 12 bits a pixel, little-endian, written by hand: three bytes hold two pixels."""
+    even, odd = pixels.ravel()[::2], pixels.ravel()[1::2]
+    strip = np.stack([even >> 4, (even & 15) << 4 | odd >> 8, odd & 255], 1).astype(np.uint8).tobytes()
+    h, w = pixels.shape
+    tags = {256: w, 257: h, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: h, 279: len(strip)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (encoded(DEEP), GREY),
+        (tiff(DEEP, byteorder="<"), GREY),
+        (tiff(DEEP, byteorder=">"), GREY),
+        (tiff(DEEP, photometric="miniswhite"), 255 - GREY),
+        (twelve_bits(GREY * 16 + 15), GREY),
+        (tiff(np.stack([DEEP, DEEP.T, DEEP], -1), photometric="rgb"), np.stack([GREY, GREY.T, GREY], -1)),
+        (b"P5 16 16 65535\n" + DEEP.astype(">u2").tobytes(), GREY),
+        (tiff(GREY.astype(np.uint8), photometric="miniswhite"), 255 - GREY),
+        (saved(Image.fromarray(GREY > 99), "PNG"), np.where(GREY > 99, 255, 0)),
+        (saved(Image.fromarray(GREY.astype(np.uint8)).convert("LA"), "PNG"), GREY),
+        (saved(Image.fromarray(GREY.astype(np.uint8)).convert("P"), "GIF"), GREY),
+        (saved(Image.new("CMYK", (16, 16), (255, 0, 51, 0)), "TIFF"), np.full((16, 16, 3), [0, 255, 204])),
+        (saved(Image.new("CMYK", (16, 16), (0, 0, 0, 51)), "TIFF"), np.full((16, 16, 3), 204)),
+        (saved(Image.new("YCbCr", (16, 16), (90, 128, 128)), "TIFF"), np.full((16, 16, 3), 90)),
+        (saved(Image.new("LAB", (16, 16), (128, 128, 128)), "TIFF"), np.full((16, 16, 3), 119)),
+    ],
+)
+def test_pictures_of_every_depth_and_mode_keep_their_values(content, expected):
+    np.testing.assert_array_equal(
+        data.read_photo(content, 16), np.broadcast_to(expected.T, (3, *expected.T.shape[-2:])).T
+    )
+
+
+def transparent(mode):
+    image = Image.new("RGBA", (8, 8), (9, 8, 7, 255))
+    image.putpixel((3, 4), (200, 100, 50, 128 if mode in ("RGBA", "LA", "PA") else 0))
+    return image if mode in ("RGBA", "none") else image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (tiff(np.ones((8, 8), np.float32)), r"32-bit numbers \(mode F\), whose white is not known; a photo takes uns"),
+        (tiff(np.ones((8, 8), np.uint32)), r"32-bit numbers \(mode I\)"),
+        (tiff(np.ones((8, 8), np.int16)), r"signed numbers \(mode I\)"),
+        (tiff(np.ones((8, 8), np.int8)), r"signed numbers \(mode L\)"),
+        (tiff(np.ones((8, 8), np.float64)), "not a whole image .* of no format that Pillow knows"),
+        (encoded(DEEP, transparency=771), "has transparent pixels; a photo takes colours everywhere"),
+        (saved(transparent("RGBA"), "PNG"), "has transparent pixels"),
+        (saved(transparent("LA"), "PNG"), "has transparent pixels"),
+        (saved(transparent("PA"), "TIFF"), "has transparent pixels"),
+        (saved(transparent("none"), "GIF"), "has transparent pixels"),
+        (saved(Image.new("P", (8, 8)), "PNG", transparency=0), "has transparent pixels"),
+        (saved(Image.new("L", (8, 8)), "PNG", transparency=0), "has transparent pixels"),
+        (
+            saved(Image.new("L", (8, 8)), "GIF", save_all=True, append_images=[Image.new("L", (8, 8), 9)]),
+            "has 2 frames; a photo takes one",
+        ),
+        (b"<!DOCTYPE html><p>404", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+    ],
+)
+def test_pictures_without_certain_colours_are_refused(write, content, says):
+    with pytest.raises(InputError, match=says) as refused:
+        data.read_photo(write(content, "photo"), 8)
+    assert "0x" not in str(refused.value)
+    with pytest.raises(InputError, match=says):
+        data.read_photo(content, 8)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_upright(kind, orientation):
+    upright = np.zeros((16, 32, 3), np.uint8)
+    upright[:8, :8] = 255
+    upright[:8, 8:16] = 128
+    # How a camera that was held like that stores it (EXIF 2.32, table 6).
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: upright.swapaxes(0, 1)[::-1],
+        7: upright.swapaxes(0, 1)[::-1, ::-1],
+        8: upright.swapaxes(0, 1)[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    x = data.read_photo(encoded(np.ascontiguousarray(stored), kind, exif=exif), 16)
+    np.testing.assert_allclose(x.astype(int), upright, atol=3 if kind == "JPEG" else 0)
+
+
+def test_a_cameras_preview_is_no_second_frame():
+    image = Image.fromarray(GREY.astype(np.uint8))
+    content = saved(image, "MPO", save_all=True, append_images=[image], quality=100, subsampling=0)
+    np.testing.assert_allclose(data.read_photo(content, 16)[..., 0].astype(int), GREY, atol=2)
+
+
 def test_archives_of_photos(write):
-    images = {name: rng.integers(0, 256, (10, 12, 3), dtype=np.uint8) for name in ("b/dogs/1.png", "a/cats/9.png")}
-    members = {name: encoded(image) for name, image in images.items()} | {"a/readme.txt": b"x"}
+    images = {name: rng.integers(0, 256, (10, 12, 3), dtype=np.uint8) for name in ("b/dogs/1.PNG", "a/cats/9.tif")}
+    members = {name: encoded(image, "PNG" if "PNG" in name else "TIFF") for name, image in images.items()}
+    # What macOS adds for each file, by its name a photo.
+    members |= {"a/readme.txt": b"x", "a/cats/._9.tif": b"\0\5\x16\7"}
     x, y, names = data.read_photos(write(archive(members)), 10, 8)
-    assert (x.dtype, x.shape, names, y.tolist()) == (np.uint8, (2, 8, 8, 3), ["a/cats/9.png", "b/dogs/1.png"], [0, 1])
-    np.testing.assert_array_equal(x[1], images["b/dogs/1.png"][1:9, 2:10])
+    assert (x.dtype, x.shape, names, y.tolist()) == (np.uint8, (2, 8, 8, 3), ["a/cats/9.tif", "b/dogs/1.PNG"], [0, 1])
+    np.testing.assert_array_equal(x[1], images["b/dogs/1.PNG"][1:9, 2:10])
+
+
+def test_archives_with_names_twice_and_links_are_refused(write):
+    photo = encoded(rng.integers(0, 256, (10, 12, 3), dtype=np.uint8))
+    twice = archive({"a/1.png": photo}).rstrip(b"\0")
+    twice += bytes(-len(twice) % 512) + archive({"a/1.png": photo})
+    with pytest.raises(InputError, match=r"has two photos a/1\.png; it takes one of each name"):
+        data.read_photos(write(twice, "tar"), 10, 8)
+    with pytest.raises(InputError, match=r"has two mails ham/1\.txt; it takes one of each name"):
+        data.read_enron(write(archive({"a/ham/1.txt": b"x", "b/ham/1.txt": b"y", "a/spam/1.txt": b"z"}), "tar"))
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        link = tarfile.TarInfo("a/2.png")
+        link.type, link.linkname = tarfile.LNKTYPE, "a/1.png"
+        tar.addfile(link)
+    with pytest.raises(InputError, match=r"a/2\.png is a link to a/1\.png; it takes files"):
+        data.read_photos(write(file.getvalue(), "tar"), 10, 8)
 
 
 def test_photos_that_are_none(write, tmp_path):
@@ -357,7 +507,7 @@ def test_photos_that_are_none(write, tmp_path):
         data.read_photo(tmp_path / "absent", 20)
     with pytest.raises(InputError, match="side is 20 and crop 21; a photo takes 1 <= crop <= side"):
         data.read_photo(jpeg, 20, 21)
-    with pytest.raises(InputError, match=r"has no photos \(.jpg, .jpeg, .png\)"):
+    with pytest.raises(InputError, match=r"has no photos \(.jpg, .jpeg, .png, .ppm"):
         data.read_photos(write(archive({"a/b.gif": jpeg})), 20, 20)
     with pytest.raises(InputError, match="not a whole tar archive"):
         data.read_photos(write(archive({"a/1.jpg": jpeg})[:600]), 20, 20)

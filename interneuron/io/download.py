@@ -258,8 +258,11 @@ def read_sums(path: Pathlike) -> dict[str, str]:
     if not Path(path).is_file():
         raise InputError(f"there is no file {path}")
     sums: dict[str, str] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        each, _, name = line.partition("  ")
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+        if not line:
+            continue
+        # With -b, or on Windows, a star stands for the second space.
+        each, name = line[:64].lower(), line[66:] if line[64:66] in ("  ", " *") else ""
         if len(each) != 64 or set(each) - set("0123456789abcdef") or not name or name in sums:
             raise InputError(f"{path}, line {number} is no SHA-256, two spaces and a path that no other line has")
         sums[name] = each

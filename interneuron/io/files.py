@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,22 @@ _KEY = "interneuron"
 _FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded"}
 _STORED = frozenset(
     "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()  # noqa: SIM905
+)
+
+# How files begin that lie where another is expected, and what to say of them.
+_FOREIGN = (
+    (rb"(\xef\xbb\xbf)?\s*<(!doctype )?html\b", "is a web page (HTML), not the file itself: fetch it again"),
+    (rb"(\xef\xbb\xbf)?\s*<\?xml\b", "is an XML document: fetch the file itself again"),
+    (rb"version https://git-lfs", "is a pointer of git-lfs, not the file itself: `git lfs pull` fetches that"),
+    (rb"PK(\x03\x04|\x05\x06)", "is a zip archive: unpack it first"),
+    (rb"BZh[1-9]1AY&SY", "is compressed by bzip2: unpack it first"),
+    (rb"\xfd7zXZ\0", "is compressed by xz: unpack it first"),
+    (rb"\x28\xb5\x2f\xfd", "is compressed by zstd: unpack it first"),
+    (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it first"),
+    (rb"Rar!\x1a\x07", "is a rar archive: unpack it first"),
+    (rb"\x89HDF\r\n", "is an HDF5 file"),
+    (rb"%PDF-", "is a PDF"),
+    (rb"\{\s*\"", "is a JSON document"),
 )
 
 
@@ -59,6 +76,11 @@ def sha256(path: Pathlike) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with _existing(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def foreign(start: bytes) -> str | None:
+    """What a file is, as the end of a sentence, if it begins as one that lies where another should; or None."""
+    return next((kind for signature, kind in _FOREIGN if re.match(signature, start, re.IGNORECASE)), None)
 
 
 def save_text(path: Pathlike, text: str) -> None:

@@ -31,6 +31,9 @@ class IdxReader(Reader):
     train: IdxFiles = Field(description="The training split.")
     test: IdxFiles = Field(description="The test split.")
     classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[10])
+    transposed: bool = Field(
+        default=False, description="Whether the images lie column by column in the files, as EMNIST's do."
+    )
 
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""

@@ -267,6 +267,13 @@ class StateDictCheckpoint(Entry):
 
     format: Literal["state-dict"] = Field(description="The format: `state-dict`.")
     file: RelativePath = Field(description="The file.", examples=["alexnet-owt-7be5be79.pth"])
+    key: Text | None = Field(
+        default=None,
+        description="Where the weights lie in a training checkpoint: `state_dict`, or `ema.model`, a key in another.",
+    )
+    prefix: Text | None = Field(
+        default=None, description="Only names that begin so are read, without it: `module.` of a DataParallel."
+    )
 
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
