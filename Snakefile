@@ -21,11 +21,7 @@ container: "docker://python:3.11-slim"
 
 if "all" in map(str, workflow.output_settings.quiet or []):
     os.environ.update(INTERNEURON_QUIET="1")  # scripts inherit it
-PLAN = Plan(
-    config,
-    Path(workflow.basedir),
-    " with ".join(map(os.path.relpath, workflow.configfiles)),
-)
+PLAN = Plan(config, Path(workflow.basedir), workflow.configfiles)
 if workflow.is_main_process:  # jobs on other machines read this file too
     PLAN.begin()
 

@@ -23,7 +23,7 @@ import time, yaml
 from pathlib import Path
 from types import SimpleNamespace as Wildcards
 from interneuron.workflow.plan import Plan
-plan = Plan(yaml.safe_load(Path("config/paper.yaml").read_text()), Path.cwd(), "config/paper.yaml")
+plan = Plan(yaml.safe_load(Path("config/paper.yaml").read_text()), Path.cwd(), ["config/paper.yaml"])
 start = time.perf_counter()
 for rule in sorted(path.stem for path in Path("scripts").glob("*.py")):
     settings = getattr(plan, {"figures": "figure"}.get(rule, rule), None) or plan.step(rule)

@@ -5,16 +5,23 @@ Colours are Okabe and Ito's and matplotlib's red-blue map, which colour-blind re
 what its colour says. Images are drawn pixel by pixel, side by side in one mosaic.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from textwrap import fill
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+from matplotlib.textpath import TextToPath
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from interneuron.errors import InputError
 
@@ -39,6 +46,8 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,
 }
+GAP = 4  # pixels between texts, and to the figure's edge
+_MEASURE = TextToPath()
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -53,12 +62,15 @@ def in_style() -> Iterator[None]:
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, run in this module's style."""
+    """The function, run in this module's style; the texts of a figure that it returns are fitted (see `fit`)."""
 
     @wraps(function)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
         with in_style():
-            return function(*args, **kwargs)
+            drawn = function(*args, **kwargs)
+            if isinstance(drawn, Figure):
+                fit(drawn)
+            return drawn
 
     return styled
 
@@ -81,6 +93,7 @@ def picture_sheet(
     label: float = 1.3,
 ) -> Figure:
     """A mosaic with names at its left and below; with a colour bar (and a diverging scale) if `bar` says of what."""
+    label = max(label, max(inches(row, 8.5) for row in rows) + 0.15)
     right = 0.95 if bar else 0.15
     top, foot = 0.45, 0.6
     tile = min((WIDTH - label - right) / tiles.shape[1], 1.0)
@@ -160,13 +173,200 @@ def axes_at(figure: Figure, left: float, bottom: float, width: float, height: fl
 def colour_bar(figure: Figure, picture: Any, left: float, bottom: float, height: float, label: str) -> None:
     """A colour bar of a picture, at a place given in inches."""
     axes = axes_at(figure, left, bottom, 0.14, height)
-    figure.colorbar(picture, cax=axes).set_label(label, fontsize=8.5 if height > 2 else 7)
+    size = 8.5 if height > 2 else 7
+    figure.colorbar(picture, cax=axes).set_label(wrapped(label, size, max(height, 1.0) + 0.3), fontsize=size)
 
 
 def frame_axes(axes: Axes) -> None:
     """A thin frame on all four sides."""
     for spine in axes.spines.values():
         spine.set(visible=True, color="#b9b9b9", linewidth=0.8)
+
+
+# numbers
+
+
+def plain(value: float) -> str:
+    """A number as people write it: `12,000`, `0.05`, `2e−7`."""
+    whole = abs(value) < 1e7 and float(value).is_integer()
+    text = f"{value:,.0f}" if whole else f"{value:.6g}"
+    return re.sub(r"e([-+])0*", lambda sign: "e" + sign[1].strip("+"), text).replace("-", "\N{MINUS SIGN}")
+
+
+def percent(value: float) -> str:
+    """A share as people write it: `5%`, `0.2%`."""
+    return plain(100 * value) + "%"
+
+
+def write_numbers(axis: Axis, shares: bool = False) -> None:
+    """Write an axis' numbers, or shares in percent; where it is logarithmic, at round numbers. Its scale has to be set.
+
+    matplotlib's own formatters of logarithmic axes, those of minor ticks too, write formulas, which are not rendered.
+    """
+    if axis.get_scale() != "linear":
+        axis.set_major_locator(RoundNumbers())
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(Written(percent if shares else plain))
+
+
+class Written(FuncFormatter):
+    """Numbers as `plain` or `percent` writes them."""
+
+    def __init__(self, write: Callable[[float], str]) -> None:
+        super().__init__(lambda value, _: write(value))
+
+
+class RoundNumbers(Locator):
+    """Ticks of an axis that is logarithmic, or is so beyond `linear`: powers of 10, or 1, 2, 5, 10, ..., or even steps,
+    whichever come first with three or more; at most seven."""
+
+    def __call__(self) -> Sequence[float]:
+        return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        low, high = sorted((float(vmin), float(vmax)))
+        near = low if low > 0 else getattr(self.axis.get_transform(), "linthresh", 1.0)  # type: ignore[union-attr]
+        powers = range(int(np.floor(np.log10(near))), int(np.ceil(np.log10(max(high, -low)))) + 1)
+        for digits in ((1,), (1, 2, 5)):
+            ticks: Sequence[float] = [float(f"{digit}e{power}") for power in powers for digit in digits]
+            ticks = ticks if low > 0 else [*(-tick for tick in reversed(ticks)), 0.0, *ticks]
+            ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+            if len(ticks) >= 3:
+                return ticks[:: -(-len(ticks) // 7)]
+        even = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+        return [float(tick) for tick in even if low <= tick <= high and (tick > 0 or low <= 0)]
+
+
+# texts
+
+
+def inches(text: str, size: float) -> float:
+    """How wide a text is, its longest line."""
+    font = FontProperties(size=size)
+    return max(_MEASURE.get_text_width_height_descent(line, font, False)[0] / 72 for line in text.split("\n"))
+
+
+def wrapped(text: str, size: float, room: float) -> str:
+    """A text in lines of at most `room` inches, broken between words where that can be."""
+    lines = text.split("\n")
+    for most in range(max(map(len, lines)), 1, -1):
+        if inches(text, size) <= room:
+            break
+        text = "\n".join(fill(line, most) for line in lines)
+    return text
+
+
+def fit(figure: Figure) -> None:
+    """Make room for texts that lack it; what fits is left as it is.
+
+    Titles that are wider than their place go on in the next line, or are written smaller where a line has no place;
+    legends have fewer columns and more height; names of ticks that run into each other are slanted, or written smaller;
+    of what still does, and of numbers, every other one is left out.
+    """
+    for _ in range(8):
+        figure.draw_without_rendering()
+        if not any([_fit_titles(figure), _fit_legends(figure), _fit_ticks(figure)]):
+            break
+    figure.set_layout_engine("none")  # each time that it runs it moves things a little
+
+
+def _fit_titles(figure: Figure) -> bool:
+    changed = False
+    for axes in figure.axes:
+        row = [other.bbox for other in figure.axes if other.bbox.y0 < axes.bbox.y1 and other.bbox.y1 > axes.bbox.y0]
+        end = min([box.x0 for box in row if box.x0 > axes.bbox.x1 - 1], default=figure.bbox.x1)
+        for title in (axes.title, axes._left_title):  # type: ignore[attr-defined]
+            start = axes.bbox.x0 if title is axes.title else title.get_window_extent().x0
+            changed |= _break(title, end - start - GAP)
+    for part in (figure, *figure.subfigs):
+        for text in part.texts:
+            box = text.get_window_extent()
+            room = figure.bbox.x1 - GAP - box.x0
+            if text is part._suptitle:  # type: ignore[attr-defined]
+                changed |= _break(text, room)
+            elif 0 < room < box.width:
+                text.set_fontsize(text.get_fontsize() * room / box.width)
+                changed = True
+    return changed
+
+
+def _break(title: Text, room: float) -> bool:
+    if not title.get_text() or title.get_window_extent().width <= room:
+        return False
+    before = title.get_text()
+    title.set_text(wrapped(before, float(title.get_fontsize()), 0.97 * room / DPI))
+    return title.get_text() != before
+
+
+def _fit_legends(figure: Figure) -> bool:
+    changed = False
+    for part in figure.subfigs:
+        for legend in part.legends:
+            box, columns = legend.get_window_extent(), legend._ncols  # type: ignore[attr-defined]
+            if box.width > figure.bbox.width - 2 * GAP and columns > 1:
+                marks = [mark for mark in legend.legend_handles if mark is not None]
+                labels = [text.get_text() for text in legend.get_texts()]
+                legend.remove()
+                part.legend(marks, labels, loc="center", ncols=columns - 1, prop=legend.prop)
+                changed = True
+            elif box.height > part.bbox.height + 1:
+                more = (box.height - part.bbox.height) / DPI
+                place = part._subplotspec  # type: ignore[attr-defined]
+                heights = np.array(place.get_gridspec().get_height_ratios(), float)
+                heights *= figure.get_figheight() / heights.sum()
+                heights[place.rowspan.start] += more
+                place.get_gridspec().set_height_ratios(heights.tolist())
+                figure.set_figheight(float(heights.sum()))
+                changed = True
+    return changed
+
+
+def tick_labels(axis: Axis) -> list[Text]:
+    """The labels of an axis that can be read."""
+    if not axis.axes.axison or not axis.get_visible():
+        return []
+    labels = [label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)]  # type: ignore[attr-defined]
+    return [label for label in labels if label.get_visible() and label.get_text().strip()]
+
+
+def are_names(axis: Axis) -> bool:
+    """Whether an axis' ticks have names, which have to stay at their places."""
+    numbers = isinstance(axis.get_major_formatter(), Written | ScalarFormatter)
+    return isinstance(axis.get_major_locator(), FixedLocator) and not numbers
+
+
+def run_together(labels: Sequence[Text]) -> bool:
+    """Whether labels that are beside each other touch."""
+    boxes = [label.get_window_extent() for label in labels]
+    for one, other, label in zip(boxes, boxes[1:], labels, strict=False):
+        slant = np.radians(label.get_rotation() % 90)
+        apart = float(np.hypot(other.x0 - one.x0, other.y0 - one.y0)) * np.sin(slant)
+        if one.padded(-0.5).overlaps(other.padded(-0.5)) and not (
+            slant and apart >= float(label.get_fontsize()) * DPI / 72
+        ):
+            return True
+    return False
+
+
+def _fit_ticks(figure: Figure) -> bool:
+    changed = False
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = tick_labels(axis)
+            if not run_together(labels):
+                continue
+            changed = True
+            names = are_names(axis)
+            if names and axis is axes.xaxis and figure.get_layout_engine() and not labels[0].get_rotation():
+                for label in axis.get_ticklabels():
+                    label.set(rotation=45, ha="right", rotation_mode="anchor")
+            elif names and float(labels[0].get_fontsize()) > 6:
+                axis.set_tick_params(labelsize=max(6, 0.9 * float(labels[0].get_fontsize())))
+            elif names:
+                axis.set_ticks(axis.get_majorticklocs()[::2], [text.get_text() for text in axis.get_ticklabels()[::2]])
+            else:
+                axis.set_major_locator(FixedLocator(list(axis.get_majorticklocs()[::2])))
+    return changed
 
 
 def rows_where(table: pd.DataFrame, equal: Mapping[str, Any]) -> pd.DataFrame:

@@ -11,10 +11,26 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator
 from scipy.special import stdtrit
 
-from interneuron.canvas import BLUE, DARK, DPI, GREEN, GREY, ORANGE, PURPLE, SKY, WIDTH, YELLOW, StyledFigure, styled
+from interneuron.canvas import (
+    BLUE,
+    DARK,
+    DPI,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    WIDTH,
+    YELLOW,
+    StyledFigure,
+    inches,
+    styled,
+    wrapped,
+    write_numbers,
+)
 from interneuron.errors import InputError
 from interneuron.lattices import components as components_of
 
@@ -62,6 +78,9 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
     tall = 0.75 + (0.15 + 0.7 * min(1, shape[0] / shape[1])) * len(shown)
     figure = StyledFigure(figsize=(WIDTH, tall), dpi=DPI)
     grid = figure.subplots(len(shown), classes + 1, squeeze=False)
+    names = {number: name_of(about["runs"][number], about["runs"]) for number, _ in shown}
+    left = max(0.13, max(inches(wrapped(name, 9, 1.8), 9) for name in names.values()) / WIDTH + 0.02)
+    node = (0.99 - left) * WIDTH / (1.12 * (classes + 1)) / max(shape)
     colours = [mpl.colormaps["tab10" if classes <= 10 else "tab20"](c % 20) for c in range(classes)]
     for row, (number, maps) in zip(grid, shown, strict=True):
         low, high = float(maps.min()), float(maps.max())
@@ -77,16 +96,21 @@ def class_maps(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> F
             picture[segments == label] = colours[label]
         row[-1].imshow(picture)
         row[-1].set(xticks=[], yticks=[])
-        row[0].set_ylabel(name_of(about["runs"][number], about["runs"]), rotation=0, ha="right", va="center")
+        row[0].set_ylabel(wrapped(names[number], 9, 1.8), rotation=0, ha="right", va="center")
+        taken: list[np.ndarray] = []
         for label in range(classes):
             places = np.argwhere(segments == label)
             if len(places):
                 middle = places[np.abs(places - places.mean(0)).sum(1).argmin()]
-                row[-1].text(middle[1], middle[0], str(label), ha="center", va="center", fontsize=7)
-    for title, axes in zip([*map(str, range(classes)), "patches"], grid[0], strict=True):
-        axes.set_title(title)
+                # Where two would cover each other, the colour has to do, which is that of the column's title.
+                if all((np.abs(middle - other) * node > (0.12, 0.07 * len(str(classes)))).any() for other in taken):
+                    taken.append(middle)
+                    row[-1].text(middle[1], middle[0], str(label), ha="center", va="center", fontsize=7)
+    for label, axes in enumerate(grid[0][:-1]):
+        axes.set_title(str(label), color=colours[label], fontweight="bold")
+    grid[0][-1].set_title("patches")
     figure.suptitle(f"Mean activity of the layer by class, on its graph, seed {about['seed']}", x=0.01, ha="left")
-    figure.subplots_adjust(left=0.13, right=0.99, top=1 - 0.55 / tall, bottom=0.03, wspace=0.12)
+    figure.subplots_adjust(left=left, right=0.99, top=1 - 0.55 / tall, bottom=0.03, wspace=0.12)
     return figure
 
 
@@ -233,9 +257,7 @@ def reconstruction(metrics: pd.DataFrame) -> Figure:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(_plain))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_minor_formatter(FuncFormatter(_plain))
+        write_numbers(axis)
     axes.set(xlabel="weight of the penalty", ylabel="mean squared error of the test split")
     axes.legend()
     axes.set_title(f"Reconstruction under penalties on the embedding, {table['seed'].nunique()} seeds", loc="left")
@@ -272,15 +294,13 @@ def _heat(
         axes.imshow(values, aspect="auto", cmap=colours, vmin=0 if every else -limit, vmax=limit)
         axes.set_title(name_of(about["runs"][number], about["runs"]), loc="left")
         axes.set_xlabel(labels[0])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator("auto", integer=True))
         for edge in range(every, values.shape[1], every) if every else ():
             axes.axvline(edge - 0.5, color="white", linewidth=1.2)
     grid[0].set_ylabel(labels[1])
     figure.suptitle(f"{title}, seed {about['seed']}", x=0.01, ha="left")
     return figure
-
-
-def _plain(value: float, _: int) -> str:
-    return f"{value:g}"
 
 
 def _with(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any], what: str) -> list[tuple[int, np.ndarray]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from interneuron.canvas import (
     BLUE,
@@ -34,6 +34,7 @@ from interneuron.canvas import (
     picture_sheet,
     rows_where,
     styled,
+    write_numbers,
 )
 from interneuron.claims import median_interval
 from interneuron.errors import InputError
@@ -122,10 +123,10 @@ def inspection(curves: Mapping[str, np.ndarray], wrong: float, title: str = "") 
     axes.set(xlabel="share of the samples inspected (dotted: as many as are misclassified)", ylabel="errors found")
     axes.set_xscale("symlog", linthresh=0.01)
     axes.set_xlim(0, 1)
-    axes.xaxis.set_major_locator(FixedLocator([0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]))
-    axes.xaxis.set_minor_locator(NullLocator())
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.3g}" if share < 0.01 else f"{share:.0%}"))
+        write_numbers(axis, shares=True)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(FixedLocator([0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]))
     axes.grid(color="#e4e4e4", linewidth=0.6)
     foot.legend(handles=lines, loc="center", ncols=len(lines))
     return figure
@@ -160,7 +161,7 @@ def histograms(panels: Sequence[Mapping[str, Any]], names: tuple[str, str], titl
             )
         axes.set_title(panel["title"], loc="left")
         axes.set(xlabel=panel["label"], ylabel="share")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        write_numbers(axes.yaxis, shares=True)
         axes.text(0.98, 0.95, panel["text"], transform=axes.transAxes, ha="right", va="top", fontsize=8)
     marks = [
         Patch(facecolor=colour, alpha=0.5, hatch=hatch, edgecolor=colour, label=name)
@@ -223,8 +224,7 @@ def errors(selections: pd.DataFrame, curves: pd.DataFrame, main: Mapping[str, An
                 axes.plot(theirs["count"], theirs["error"], "--", color=colour, linewidth=1.3, label=label)
         axes.set_title(f"{role}, {function}", loc="left")
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
-        axes.yaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.4, 0.8]))
+        write_numbers(axes.yaxis, shares=True)
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("selected samples")
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
@@ -281,11 +281,11 @@ def recall(methods: pd.DataFrame, main: Mapping[str, Any], at: float) -> Figure:
             if p:
                 hops[p] = Line2D([], [], color="#555555", marker=mark, markersize=4, linewidth=0, label=f"p = {p:g}")
     for axes in (left, right):
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        write_numbers(axes.yaxis, shares=True)
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_ylim(0, 1.03)
-    left.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
+    write_numbers(left.xaxis, shares=True)
     left.set(xlim=(0, 1), xlabel="samples inspected", ylabel="wrong labels found")
     right.set(xlabel="neighbours k", title=f"by k, when {nearest:.0%} is inspected")
     right.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -329,7 +329,7 @@ def labels(metrics: pd.DataFrame) -> Figure:
         if len(everything):
             axes.axhline(everything.median(), color=GREY, linestyle="--", linewidth=1.2)
         axes.set_title(WAYS[key[0]] + (f", p = {key[1]}" if key[1] > 1 else ""))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+        write_numbers(axes.yaxis, shares=True)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.set_axisbelow(True)

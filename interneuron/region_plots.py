@@ -1,5 +1,6 @@
 """Figures of the regions of ReLU networks: tables in, a matplotlib `Figure` out, in the style of `canvas`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from interneuron.canvas import (
     BLUE,
@@ -23,6 +24,7 @@ from interneuron.canvas import (
     check_columns,
     framed_figure,
     styled,
+    write_numbers,
 )
 from interneuron.errors import InputError
 
@@ -64,12 +66,12 @@ def regions(networks: pd.DataFrame, reported: Mapping[str, float] | None = None,
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     if wide:
         left.set_xscale("log")
-        left.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        write_numbers(left.xaxis)
     else:
         left.set(xticks=range(1, int(most) + 1), xlim=(0.4, most + 0.6))
     left.set_xlabel("regions")
     left.set_ylabel("seeds")
-    right.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
+    write_numbers(right.xaxis, shares=True)
     right.xaxis.set_major_locator(MaxNLocator(5))
     right.set_xlabel("samples classified right")
     marks: list[Line2D | Patch] = [Patch(color=colour, label=name) for name, (_, colour) in kinds.items()]
@@ -130,7 +132,9 @@ def importance(rows: Sequence[Mapping[str, Any]], features: Sequence[str], flagg
             axes.set_xlim(*(np.array([-1.12, 1.12]) * (longest or 1.0)))
             axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True) if longest else FixedLocator([0]))
             axes.tick_params(axis="y", length=0)
-            axes.set_title(region["title"], fontsize=8.5, loc="left")
+            # Patterns of many neurons: nobody reads their middle.
+            title = re.sub(r"\S{25,}", lambda word: f"{word[0][:11]}…{word[0][-11:]}", region["title"])
+            axes.set_title(title, fontsize=8.5, loc="left")
         for axes in grid[len(row["regions"]) :]:
             axes.remove()
     marks: list[Line2D | Patch] = [
@@ -192,7 +196,7 @@ def merging(path: pd.DataFrame, networks: pd.DataFrame) -> Figure:
         marks.append(shown)
     left.set_ylabel("predictions kept")
     left.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g}%"))
+    write_numbers(left.yaxis, shares=True)
     left.set_xlabel("merged regions")
     right.set_xlabel("regions of a seed")
     right.set_ylabel("merged regions that were chosen")
@@ -200,7 +204,7 @@ def merging(path: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     for axes, greatest in most.items():
         if greatest > 30:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+            write_numbers(axes.xaxis)
         else:
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
             axes.set_xlim(0.5, greatest + 0.5)
@@ -237,7 +241,7 @@ def borders(quantiles: Mapping[int, np.ndarray], regions: pd.DataFrame) -> Figur
     middle = np.median(np.stack(list(curves.values())), axis=0)
     left.plot(np.clip(middle, low, high), np.linspace(0, 1, len(middle)), color=BLUE, linewidth=2.2)
     left.set_ylabel("share of samples that are nearer")
-    left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+    write_numbers(left.yaxis, shares=True)
     kinds = {
         "taken for several classes": (regions["classes"] > 1, GREEN, "s"),
         "all taken for class 1": ((regions["classes"] == 1) & (regions["predicted"] == 1), BLUE, "o"),
@@ -254,16 +258,14 @@ def borders(quantiles: Mapping[int, np.ndarray], regions: pd.DataFrame) -> Figur
             right.plot(part["border"].clip(low, high), part["support"], marker, color=colour, ms=4.5, alpha=0.65, mew=0)
             marks.append(Line2D([], [], color=colour, marker=marker, linestyle="none", label=name))
     right.set_yscale("log")
-    right.yaxis.set_major_formatter(
-        FuncFormatter(lambda y, _: f"{y:.3g}" if y < 0.001 else f"{y:.1%}".replace(".0%", "%"))
-    )
+    write_numbers(right.yaxis, shares=True)
     right.set_ylabel("support of a region")
     left.set_xlabel("distance to the nearest border")
     right.set_xlabel("median distance of its samples")
     for axes in (left, right):
         axes.set_xscale("log")
         axes.set_xlim(low / 1.3, high * 1.3)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        write_numbers(axes.xaxis)
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.set_axisbelow(True)
     foot.legend(handles=marks, loc="center", ncols=len(marks))

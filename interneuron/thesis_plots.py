@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from interneuron.canvas import (
     BLUE,
@@ -35,8 +35,10 @@ from interneuron.canvas import (
     nothing_figure,
     panel_figure,
     picture_sheet,
+    plain,
     rows_where,
     styled,
+    write_numbers,
 )
 from interneuron.errors import InputError
 
@@ -181,7 +183,7 @@ def kl(table: pd.DataFrame, active_above: float = 0.1) -> Figure:
     last = int(table.groupby("seed")["latent"].count().max())
     axes.text(last + 0.4, active_above * 1.1, f"{active_above:g} nats", color=ORANGE, ha="right", va="bottom")
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    write_numbers(axes.yaxis)
     axes.set(xlim=(0.5, last + 0.5), xticks=range(1, last + 1))
     axes.set_xlabel("latent, by falling KL divergence")
     axes.set_ylabel("KL divergence (nats a sample)")
@@ -197,7 +199,7 @@ def kl(table: pd.DataFrame, active_above: float = 0.1) -> Figure:
     hollow = Line2D(
         [], [], color=BLUE, marker="o", markerfacecolor="white", linestyle="none", label="collapsed onto the prior"
     )
-    axes.legend(handles=[full, hollow], loc="upper right")
+    axes.legend(handles=[full, hollow], loc="best")
     return figure
 
 
@@ -264,7 +266,7 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
             )
             for x, y in zip(chosen["distance"], chosen["clusters"], strict=True):
                 axes.annotate(f"{y:.0f}", (x, y), (0, 9), textcoords="offset points", ha="center", fontweight="bold")
-            axes.set_title(f"latent set to {_number(alpha)}", loc="left")
+            axes.set_title(f"latent set to {plain(alpha)}", loc="left")
             axes.set_xscale("log")
             axes.set_yscale("log")
             axes.grid(color="#e4e4e4", linewidth=0.6)
@@ -273,10 +275,9 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
         grid[row][0].set_ylabel(f"{label}, {_draws(draws)}\nclusters")
     ticks = [10.0**power for power in range(-6, 7) if edge * 4 <= 10.0**power <= float(table["distance"].max()) * 1.2]
     for axes in grid.flat:
-        axes.xaxis.set_major_locator(FixedLocator([edge, *ticks]))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "median" if x <= edge * 1.01 else f"{x:g}"))
-    body.supxlabel("how far the preference lies below the median similarity", fontsize=9)
+        axes.set_xticks([edge, *ticks], ["median", *map(plain, ticks)])
+        axes.set_xticks([], minor=True)
+    body.supxlabel("how far the preference lies below the median similarity (beyond the dotted line: 0)", fontsize=9)
     marks = [
         _mark("converged"),
         _mark("not converged", "white"),
@@ -429,9 +430,8 @@ def sizes(lesions: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figure
     )
     least, most = values.min(), values.max()
     for axes in panels:
-        ticks = [0.0, *[10.0**power for power in range(6) if 10**power <= most * 1.5]]
-        axes.set(yticks=ticks, yticklabels=[f"{tick:,.0f}" for tick in ticks])
         axes.set_ylim(-0.25 if least < 1 else least / 1.6, most * 1.6)
+        write_numbers(axes.yaxis)
         axes.yaxis.set_minor_locator(NullLocator())
     marks = _swarm_legend()
     if len(theirs):
@@ -528,7 +528,7 @@ def layers(clusters: pd.DataFrame, seed: int | None = None) -> Figure:
             axes.set(xticks=at, xticklabels=["const." if number < 0 else str(number) for number in shown])
             if len(shown) > 12:
                 axes.tick_params(axis="x", labelsize=7, rotation=90)
-            axes.set_title(f"latent set to {_number(alpha)}", loc="left")
+            axes.set_title(f"latent set to {plain(alpha)}", loc="left")
         line[0].set_ylabel(f"{_reading(reading)[0]}, {_draws(draws)}\nneurons")
     body.supxlabel("cluster, by falling size (const.: constant over the draws)", fontsize=9)
     marks = [Patch(color=colour, label=name) for name, colour in colours.items()]
@@ -604,13 +604,11 @@ def _panel(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _plain_log(axes: Axes, values: Iterable[float]) -> None:
-    """Ticks at 1, 2, 5, 10, ... written out, and limits around the values."""
+    """Limits around the values, and ticks that are written out."""
     numbers = np.asarray([value for value in values if value > 0], dtype=float)
     low, high = (numbers.min(), numbers.max()) if len(numbers) else (1.0, 10.0)
     axes.set_ylim(low / 1.35, high * 1.6)
-    steps = [digit * 10.0**power for power in range(6) for digit in ((1, 2, 5) if high / low < 100 else (1,))]
-    axes.yaxis.set_major_locator(FixedLocator([step for step in steps if low / 1.35 <= step <= high * 1.6]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+    write_numbers(axes.yaxis)
     axes.yaxis.set_minor_locator(NullLocator())
 
 
@@ -635,12 +633,8 @@ def _some(values: Sequence[float], most: int) -> list[float]:
     return [values[index] for index in at]
 
 
-def _number(value: float) -> str:
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
-
-
 def _numbers(values: Iterable[float]) -> list[str]:
-    return [_number(value) for value in values]
+    return [plain(value) for value in values]
 
 
 def _lengths(figure: str, tiles: np.ndarray, names: Sequence[str], alphas: Sequence[float]) -> None:

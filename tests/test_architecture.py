@@ -19,7 +19,7 @@ from packaging.version import Version
 
 from interneuron import citations
 from interneuron.errors import InputError
-from interneuron.workflow import config
+from interneuron.workflow.config import yaml_text
 from interneuron.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -264,7 +264,7 @@ def test_the_reader_of_pickles_makes_nothing_but_plain_data() -> None:
 
 
 def test_the_loader_of_yaml_is_safe() -> None:
-    assert issubclass(config._Loader, yaml.SafeLoader | yaml.CSafeLoader)
+    assert issubclass(yaml_text._Loader, yaml.SafeLoader | yaml.CSafeLoader)
 
 
 @each_file(CODE)
@@ -322,7 +322,7 @@ def test_the_schemas_that_editors_use_take_every_entry(path: Path) -> None:
     kind = {"datasets": "dataset", "models": "model", "studies": "study"}.get(path.parent.name, "config")
     schema = json.loads((ROOT / f"config/schemas/{kind}.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
-    entry = yaml.load(path.read_text(), config._Loader)
+    entry = yaml.load(path.read_text(), yaml_text._Loader)
     validator.validate(entry)
     assert not validator.is_valid(entry | {"unknown": 1})
 

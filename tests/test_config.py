@@ -1,6 +1,7 @@
 """The config: what it takes, and one sentence for everything that it does not."""
 
 import copy
+import io
 import json
 import re
 import shutil
@@ -10,15 +11,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import parse_yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from snakemake.common.configfile import _load_configfile as load_configfile_text
 from synthetic import script
 
 from interneuron.errors import InputError
 from interneuron.workflow import config, documentation
-from interneuron.workflow.config import Project
+from interneuron.workflow.config import Project, yaml_text
 from interneuron.workflow.config.kinds import KINDS, STEPS
 from interneuron.workflow.config.studies import Figure
 from interneuron.workflow.plan import Plan
@@ -216,6 +221,54 @@ def test_exponents_need_no_point(folder: Folder) -> None:
     for written in ("1e-4", "1E-4", "1.0e-4", "0.0001"):
         folder.write("config/models/vae.yaml", text.replace("learning_rate: 0.001", f"learning_rate: {written}"))
         assert folder.read().models["vae"].learning_rate == 1e-4
+
+
+def test_all_readers_of_an_entry_read_the_same() -> None:
+    """Snakemake reads with PyYAML (1.1), DVC with ruamel (1.2); entries are ours and DVC's, the config all three's."""
+    parts = [
+        *"0123456789_.:eEobx+-ynT~=",
+        *("yes", "No", "on", "off", "true", "null", "inf", "nan", "2026-", "0x", "e-4"),
+    ]
+    random = np.random.default_rng(0)
+    written = {"".join(random.choice(parts, n)) for n in random.integers(1, 6, 4000)}
+    written |= {"2026-01-01", "2026-01-01 12:00:00", "1:30", "12:30:45.5", "1.5e-3", "0.90", "5 to 11", "FALSE", ".inf"}
+    taken = 0
+    for value in sorted(written):
+        text = f"a: {value}\n"
+        for exponents, loads in ((True, [dvc_yaml]), (False, [dvc_yaml, snakemake_yaml])):
+            try:
+                ours = yaml_text.parsed(text, exponents)
+            except yaml.YAMLError:
+                continue
+            taken += 1
+            assert [repr(load(text)) for load in loads] == [repr(ours)] * len(loads), value
+    assert taken > 1000
+
+
+def dvc_yaml(text: str) -> Any:
+    return parse_yaml(text, "entry.yaml")
+
+
+def snakemake_yaml(text: str) -> Any:
+    return load_configfile_text(io.StringIO(text))
+
+
+@pytest.mark.parametrize("value", ["012", "0o12", "yes", "1:30", "1e-4", "1_000", "08", "2026-01-01", "0.90"])
+@pytest.mark.parametrize("key", ["learning_rate", "title"])
+def test_what_dvc_sets_is_what_is_read(folder: Folder, key: str, value: str) -> None:
+    """`dvc exp run -S` writes the entry anew: what it meant is read, or refused in one sentence."""
+    folder.load()
+    path = folder.root / "config/models/vae.yaml"
+    apply_overrides(path, [f"{key}={value}"])
+    set_to = dvc_yaml(path.read_text())[key]
+    try:
+        model = folder.read().models["vae"]
+    except InputError as error:
+        sentence = str(error)
+    else:
+        assert getattr(model, key) == set_to
+        return
+    assert re.match(rf"^config/models/vae\.yaml: (line \d+: )?{key} is ", sentence)
 
 
 @pytest.fixture
@@ -538,6 +591,31 @@ def test_what_cannot_be_used_is_one_sentence(folder: Folder, file: str, key: str
         (TOP, "", "config/config.yaml is empty, but takes keys with values"),
         (TOP, "- small\n", "config/config.yaml is ['small'], but takes keys with values"),
         (TOP, "title: !!python/object/apply:os.getcwd []\n", "config/config.yaml: line 1: could not determine a "),
+        (TOP, "title: a\nstudies: [001]\n", "config/config.yaml: line 2: studies.0 is 001, which YAML reads in more "),
+        (
+            TOP,
+            "title: a\nstudies:\n  - 1e5\n",
+            "config/config.yaml: line 3: studies.0 is 1e5, which YAML reads in more ",
+        ),
+        (TOP, "title: a\nstudies: [2024]\n", "config/config.yaml: studies.0 is 2024, but takes text, in quotes"),
+        (
+            TOP,
+            "strict: yes\n",
+            "config/config.yaml: line 1: strict is yes, which YAML reads in more than one way; it takes a",
+        ),
+        (STUDY, "ace: {draws: 012}\n", "config/studies/base.yaml: line 1: ace.draws is 012, which YAML reads in more "),
+        (
+            STUDY,
+            "ace:\n  on: 1\n",
+            "config/studies/base.yaml: line 2: a key of ace is on, which YAML reads in more than ",
+        ),
+        (
+            STUDY,
+            "claims:\n- id: T\n  reported: 0.90\n",
+            "config/studies/base.yaml: line 3: claims.0.reported is 0.90, a number that reads 0.9; it "
+            "takes '0.90' in quotes",
+        ),
+        (STUDY, f"title: {'1' * 5000}\n", "config/studies/base.yaml: Exceeds the limit (4300 digits)"),
         (
             "config/studies/small.yaml",
             "based_on: basis\n",

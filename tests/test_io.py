@@ -235,18 +235,129 @@ def test_floats_come_back_exactly(tmp_path, values):
     for suffix in (".parquet", ".tsv"):
         io.save_table(tmp_path / f"f{suffix}", pd.DataFrame({"a": values, "b": 0.5}))
         back = io.load_table(tmp_path / f"f{suffix}")["a"]
-        expected = values.astype(object) if suffix == ".tsv" and np.isnan(values).all() else values
-        if expected is not values:
-            assert (back == "").all()
-        else:
-            np.testing.assert_array_equal(back.to_numpy(float), values)
+        assert back.dtype == float
+        np.testing.assert_array_equal(back, values)
 
 
-def test_text_columns_of_tsv_have_no_nan(tmp_path):
-    frame = pd.DataFrame({"note": ["", ""], "group": ["NA", ""], "n": [1, 2]})
+LIKE_NUMBERS = [
+    *(["001", "002"], ["1e5"], ["2024"], ["2396e87607016390"], ["0.90", "0.50"], ["-0"], ["1e400"], [".5", "5."]),
+    *(["True"], ["false", "TRUE"], ["True", ""], ["", ""], ["inf"], ["1", ""], ["12345678901234567890123"]),
+    *(["NA", "nan"], ["None", "null"], ["1", "NA"], [" 1"], ["1_000"], ["0x10"], ["١"], ['"1"'], ["1\t2"], ["\r\n"]),
+]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv"])
+@pytest.mark.parametrize("values", LIKE_NUMBERS, ids=repr)
+def test_text_stays_text(tmp_path, suffix, values):
+    io.save_table(tmp_path / f"t{suffix}", pd.DataFrame({"text": values, "number": range(len(values))}))
+    back = io.load_table(tmp_path / f"t{suffix}")
+    assert back["text"].tolist() == values
+    assert back["number"].dtype == np.int64
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.sampled_from("0123456789.eE+-infTrue \t\r\n\"'\ufeff\u2028,#"), max_size=5), max_size=4))
+def test_any_text_comes_back_from_tsv(tmp_path, values):
+    names = ["a\tb", '"', "1"]
+    io.save_table(tmp_path / "t.tsv", pd.DataFrame(dict.fromkeys(names, values)))
+    back = io.load_table(tmp_path / "t.tsv")
+    assert {name: back[name].tolist() for name in back} == dict.fromkeys(names, values)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv"])
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.array([2**53 + 1, -(2**63), 2**63 - 1]), "int64"),
+        (np.array([2**64 - 1, 0], np.uint64), "uint64"),
+        (pd.array([2**60 + 1, None], dtype="Int64"), "Int64"),
+        (pd.array([2**64 - 1, None], dtype="UInt64"), "UInt64"),
+        (pd.array([2**53, None], dtype="Int64"), "float64"),
+        (np.array([np.nan, np.nan]), "float64"),
+        (np.array([np.inf, -np.inf, np.nan]), "float64"),
+        (np.array([-0.0, 5e-324, 1.7976931348623157e308]), "float64"),
+        (np.array([True, False]), "bool"),
+    ],
+)
+def test_numbers_stay_numbers(tmp_path, suffix, values, kind):
+    io.save_table(tmp_path / f"t{suffix}", pd.DataFrame({"a": values}))
+    back = io.load_table(tmp_path / f"t{suffix}")["a"]
+    assert back.dtype == kind
+    assert back.isna().tolist() == pd.Series(values).isna().tolist()
+    assert [repr(value) for value in back.dropna().tolist()] == [
+        repr(float(value) if kind == "float64" else value) for value in pd.Series(values).dropna().tolist()
+    ]
+
+
+def test_tsv_is_plain(tmp_path):
+    frame = pd.DataFrame(
+        {"note": ["", ""], "group": ["NA", ""], "study": ["001", "1e5"], "n": [1, 2], "x": [np.nan, 3]}
+    )
     io.save_table(tmp_path / "t.tsv", frame)
-    assert (tmp_path / "t.tsv").read_text() == "note\tgroup\tn\n\tNA\t1\n\t\t2\n"
-    assert io.load_table(tmp_path / "t.tsv").to_dict("list") == frame.to_dict("list")
+    assert (tmp_path / "t.tsv").read_text() == 'note\tgroup\tstudy\tn\tx\n""\tNA\t001\t1\t\n""\t\t1e5\t2\t3.0\n'
+    pd.testing.assert_frame_equal(io.load_table(tmp_path / "t.tsv"), frame)
+    # Quotes are for those columns alone that would be taken for numbers.
+    io.save_table(tmp_path / "t.tsv", frame[1:])
+    assert (tmp_path / "t.tsv").read_text() == 'note\tgroup\tstudy\tn\tx\n""\t""\t"1e5"\t2\t3.0\n'
+
+
+def test_tsv_that_others_wrote(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_bytes(b'\xef\xbb\xbfstudy\tn\tx\tnote\r\n001\t+1\t.5\t5" pipe\r\n002\t\t1.\t\r\n\r\n')
+    back = io.load_table(path)
+    assert back.drop(columns="n").to_dict("list") == {"study": ["001", "002"], "x": [0.5, 1.0], "note": ['5" pipe', ""]}
+    np.testing.assert_array_equal(back["n"], [1, np.nan])
+    for text, reason in (
+        ('a\tb\n1\t"x\n', "line 2: quotes that are not closed"),
+        ('a\tb\n1\t"x"y\n', "line 2: quotes that are not closed"),
+        ("a\tb\n1\t2\n1\n", "line 3 has 1 values, the first 2"),
+        ("a\ta\n1\t2\n", "column 2 has the name a of another"),
+        ("a\t\n1\t2\n", "column 2 has no name"),
+        ("a\n\u00e9\n".encode("latin-1"), "codec can't decode byte"),
+    ):
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(InputError, match=rf"t\.tsv is not a whole \.tsv table \(.*{reason}.*\); make it again$"):
+            io.load_table(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv"])
+@pytest.mark.parametrize(
+    ("frame", "sentence"),
+    [
+        (pd.DataFrame({"b": [1, 2], "a": [1, "x"]}), "column 'a' holds values of the types int, str; it takes one"),
+        (pd.DataFrame({"a": ["x", 1.5]}), "column 'a' holds values of the types float, str; it takes one"),
+        (pd.DataFrame({"a": [True, "x", None]}), "column 'a' holds values of the types bool, str; it takes one"),
+        (pd.DataFrame({"a": [b"x", "x"]}), "column 'a' holds values of the types bytes, str; it takes one"),
+        (pd.DataFrame({"a": [10**30]}), "column 'a' cannot be stored"),
+        (pd.DataFrame({"a": [1j]}), "column 'a' cannot be stored"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns are named 'a'; each takes a name of its own"),
+        (pd.DataFrame([[1, 2]]), "a column is named 0; a name is text"),
+        (
+            pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])),
+            r"a column is named \('a', 'b'\); a name",
+        ),
+        (pd.DataFrame({"": [1]}), "a column has no name; a name is text"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_table_cannot_hold_is_one_sentence(tmp_path, suffix, frame, sentence):
+    path = tmp_path / f"t{suffix}"
+    path.write_text("as it was")
+    with pytest.raises(InputError, match=rf"t\{suffix}: {sentence}") as error:
+        io.save_table(path, frame)
+    assert "\n" not in str(error.value)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["as it was"]
+
+
+@pytest.mark.parametrize("value", [pd.Timestamp("2026-01-01"), [1, 2], b"x"], ids=repr)
+def test_tsv_takes_text_and_numbers_only(tmp_path, value):
+    with pytest.raises(
+        InputError, match=r"t\.tsv: column 'a' is of type .*; a \.tsv takes text, numbers, truth values$"
+    ):
+        io.save_table(tmp_path / "t.tsv", pd.DataFrame({"a": [value]}))
+    with pytest.raises(InputError, match=r"t\.tsv: the table has no columns"):
+        io.save_table(tmp_path / "t.tsv", pd.DataFrame())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".tsv"])

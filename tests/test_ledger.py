@@ -91,12 +91,17 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "lacks"),
-    [("study\tclaim\n", "the columns group, source"), ("\t".join(KEPT) + "\na\tb\n", "the same number of values")],
+    [
+        ("study\tclaim\n", "it lacks the columns group, source"),
+        ("\t".join(KEPT) + "\na\tb\n", "it lacks the same number of values"),
+        ("\t".join(KEPT) + '\na\t"b\n', "unexpected end of data"),
+        ("\xff", "'utf-8' codec can't decode byte"),
+    ],
 )
 def test_what_is_no_ledger_is_refused(tmp_path: Path, content: str, lacks: str) -> None:
     path = tmp_path / "ledger.tsv"
-    path.write_text(content)
-    with pytest.raises(InputError, match=f"is no ledger of claims: it lacks {lacks}"):
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match=f"is no ledger of claims: {lacks}"):
         ledger.read(path, KEPT)
     with pytest.raises(InputError, match="does not exist"):
         ledger.read(tmp_path / "absent.tsv")

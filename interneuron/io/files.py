@@ -17,6 +17,7 @@ from interneuron.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     import torch
     from matplotlib.figure import Figure
 
@@ -27,6 +28,11 @@ _FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exce
 _STORED = frozenset(
     "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()  # noqa: SIM905
 )
+# A cell of a .tsv, in quotes or without, and what ends it; numbers, whole numbers and truth values without quotes.
+_CELL = re.compile(r'(?P<value>"(?:[^"]|"")*"|(?!")[^\t\r\n]*)(?P<end>\t|\r?\n)')
+_NUMBER = re.compile(r"[-+]?(?!0[0-9])([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|-?inf")
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
 # How files begin that lie where another is expected, and what to say of them.
 _FOREIGN = (
@@ -193,42 +199,180 @@ def save_table(path: Pathlike, frame: "pd.DataFrame") -> None:
     """Write a table as Parquet or as tab-separated text, by the suffix `.parquet` or `.tsv`, without its index.
 
     Equal tables give equal bytes. In `.tsv` floats have the fewest digits that give the same number again, and a
-    missing value is an empty cell.
+    missing value is an empty cell. A value with a tab, a line end or a quotation mark is in quotes, as in CSV; and so
+    is every value of a text column that would be taken for numbers without them.
+
+    Raises `InputError` for a column that has no name of its own, values of several kinds, or a kind that the file does
+    not take.
     """
     suffix = _table_suffix(path)
-    with atomic(path) as temporary:
-        if suffix == ".tsv":
-            frame.to_csv(temporary, sep="\t", index=False, lineterminator="\n", encoding="utf-8")
-            return
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    columns = _columns(path, frame)
+    if suffix == ".tsv":
+        if not columns:
+            raise InputError(f"{path}: the table has no columns; a .tsv takes one or more")
+        cells = [[_quoted(name), *_cells(path, name, column)] for name, column in columns.items()]
+        save_text(path, "".join("\t".join(row) + "\n" for row in zip(*cells, strict=True)))
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-        # pandas' own metadata name versions and the index: the bytes would depend on more than the table.
-        table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1).replace_schema_metadata(None)
-        pq.write_table(table, temporary, compression="zstd")
+    with atomic(path) as temporary:
+        # Without pandas' own metadata: they name versions and the index, and the bytes would depend on them.
+        pq.write_table(pa.table(columns), temporary, compression="zstd")
 
 
 def load_table(path: Pathlike) -> "pd.DataFrame":
     """Read a table written by `save_table`; `InputError` for a missing or broken file.
 
-    An empty cell of a `.tsv` is NaN among numbers, and empty text in every other column, also in one without any value.
+    A column of a `.tsv` is numbers, or truth values, where all its cells are, none of them in quotes; an empty cell
+    among them is a missing one. Any other column is text, and an empty cell in it empty text. `001`, and digits that
+    64 bits don't hold, are no numbers: they would not come back as they are written.
     """
     import pandas as pd
 
     suffix = _table_suffix(path)
     _existing(path)
     try:
-        if suffix == ".tsv":
-            frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
-            for column in frame.columns:
-                if frame[column].isna().all() or not pd.api.types.is_numeric_dtype(frame[column]):
-                    frame[column] = frame[column].astype(object).where(frame[column].notna(), "")
-            return frame.infer_objects()
-        import pyarrow.parquet as pq
+        if suffix == ".parquet":
+            return _parquet(path)
+        names, *rows = _rows(Path(path).read_bytes().decode("utf-8-sig"))
+        _check_names(names)
+        columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+        return pd.DataFrame({_unquoted(name): _read(cells) for name, cells in zip(names, columns, strict=True)})
+    except (ValueError, TypeError, KeyError, NotImplementedError, OSError) as error:  # Arrow's errors are such, too
+        raise InputError(f"{path} is not a whole {suffix} table ({_one_line(error)}); make it again") from error
 
-        return pq.read_table(path, use_threads=False).to_pandas(use_threads=False)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} is not a whole {suffix} table ({error}); make it again") from error
+
+def _columns(path: Pathlike, frame: "pd.DataFrame") -> "dict[str, pa.ChunkedArray]":
+    """A table's columns, each of one of Arrow's types."""
+    import pandas as pd
+    import pyarrow as pa
+
+    for name in frame.columns:
+        if not isinstance(name, str):
+            raise InputError(f"{path}: a column is named {name!r}; a name is text")
+        if not name:
+            raise InputError(f"{path}: a column has no name; a name is text")
+    for name in frame.columns[frame.columns.duplicated()]:
+        raise InputError(f"{path}: two columns are named {name!r}; each takes a name of its own")
+    columns = {}
+    for name in frame.columns:
+        kinds = sorted({type(value).__name__ for value in frame[name].dropna()}) if frame[name].dtype == object else []
+        if len(kinds) > 1 and pd.api.types.infer_dtype(frame[name]) in ("mixed", "mixed-integer"):
+            raise InputError(f"{path}: column {name!r} holds values of the types {', '.join(kinds)}; it takes one")
+        try:
+            columns[name] = pa.Table.from_pandas(frame[[name]], preserve_index=False, nthreads=1).column(0)
+        except (pa.ArrowException, OverflowError, ValueError) as error:
+            raise InputError(f"{path}: column {name!r} cannot be stored ({_one_line(error)})") from error
+    return columns
+
+
+def _parquet(path: Pathlike) -> "pd.DataFrame":
+    import pyarrow.parquet as pq
+    from pyarrow.types import is_integer
+
+    table = pq.ParquetFile(path).read(use_threads=False)
+    _check_names(table.column_names)
+    frame = table.to_pandas(use_threads=False)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if column.null_count and is_integer(column.type):
+            frame[name] = _whole(column.to_pylist())
+    return frame
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for i, name in enumerate(names):
+        if not name or name in names[:i]:
+            raise ValueError(f"column {i + 1} has {'the name ' + name + ' of another' if name else 'no name'}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _cells(path: Pathlike, name: str, column: "pa.ChunkedArray") -> list[str]:
+    """What a .tsv has of a column."""
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if types.is_floating(column.type):
+        return ["" if np.isnan(value) else str(value) for value in column.to_numpy()]
+    values = column.to_pylist()
+    if types.is_integer(column.type) or types.is_boolean(column.type):
+        return ["" if value is None else str(value) for value in values]
+    if not (types.is_string(column.type) or types.is_large_string(column.type) or types.is_null(column.type)):
+        raise InputError(f"{path}: column {name!r} is of type {column.type}; a .tsv takes text, numbers, truth values")
+    texts = [value or "" for value in values]
+    like_numbers = _numbers(texts) is not None
+    return [_quoted(text, like_numbers) for text in texts]
+
+
+def _quoted(text: str, always: bool = False) -> str:
+    return '"' + text.replace('"', '""') + '"' if always or not set(text).isdisjoint('\t\r\n"') else text
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Rows of cells, in their quotes where they have them, which no library's reader tells.
+
+    Raises ValueError, with the line, for a quote that is not closed and a row of another length than the first.
+    """
+    text = text if text.endswith("\n") else text + "\n"
+    rows: list[list[str]] = []
+    row: list[str] = []
+    position, line = 0, 1
+    while position < len(text):
+        cell = _CELL.match(text, position)
+        if cell is None:
+            raise ValueError(f"line {line}: quotes that are not closed, or text behind them")
+        row.append(cell["value"])
+        if cell["end"] != "\t":
+            if not rows or len(row) == len(rows[0]):
+                rows.append(row)
+            elif row != [""]:  # an empty line
+                raise ValueError(f"line {line} has {len(row)} values, the first {len(rows[0])}")
+            row = []
+        position, line = cell.end(), line + cell[0].count("\n")
+    return rows
+
+
+def _read(cells: Sequence[str]) -> Any:
+    """A column of a .tsv."""
+    values = None if any(cell.startswith('"') for cell in cells) else _numbers(cells)
+    return [_unquoted(cell) for cell in cells] if values is None else values
+
+
+def _numbers(cells: Sequence[str]) -> Any:
+    """What cells without quotes say if all of them are numbers, or all truth values, apart from empty ones; or None."""
+    there = [cell for cell in cells if cell]
+    if there and all(cell in _TRUTH for cell in there):
+        return np.array([_TRUTH.get(cell) for cell in cells], dtype=bool if len(there) == len(cells) else object)
+    if not cells or not all(map(_NUMBER.fullmatch, there)):
+        return None
+    if there and all(map(_WHOLE.fullmatch, there)):
+        return _whole([int(cell) if cell else None for cell in cells])
+    values = np.array([float(cell or "nan") for cell in cells])
+    too_large = any(np.isinf(value) and "inf" not in cell for value, cell in zip(values, cells, strict=True))
+    return None if too_large else values
+
+
+def _whole(values: Sequence[int | None]) -> Any:
+    """Whole numbers: with missing ones among them as floats, where those hold them; None where 64 bits don't."""
+    there = [value for value in values if value is not None]
+    low, high = min(there, default=0), max(there, default=0)
+    if low < -(2**63) or high >= (2**63 if low < 0 else 2**64):
+        return None
+    if len(there) == len(values):
+        return np.array(values, dtype=np.int64 if high < 2**63 else np.uint64)
+    if max(-low, high) <= 2**53:
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+    import pandas as pd
+
+    return pd.array(list(values), dtype="Int64" if high < 2**63 else "UInt64")
 
 
 def _table_suffix(path: Pathlike) -> str:

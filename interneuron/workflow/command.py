@@ -116,16 +116,9 @@ def _ledger(options: argparse.Namespace) -> None:
 
 
 def _why(options: argparse.Namespace) -> None:
-    from interneuron.workflow.config import parsed
-    from interneuron.workflow.why import text, why
+    from interneuron.workflow.why import settings, text, why
 
-    config = {}
-    for pair in options.config:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise InputError(f"--config {pair}: it takes KEY=VALUE")
-        config[key] = parsed(value)
-    print(text(why(Path.cwd(), options.configfile, config)))
+    print(text(why(Path.cwd(), options.configfile, settings(options.config))))
 
 
 def _verify(options: argparse.Namespace) -> None:

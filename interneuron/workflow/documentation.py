@@ -40,8 +40,9 @@ rule. Each lists studies; a study names its models, a model its dataset. Each of
 
 _RULES = """
 An unknown key, a wrong type or range, and the name of an entry that is not there stop a run before its first job, with
-one sentence: file, key, what it got, what it takes. Types are not converted: `"3"` is text, `3` a number. A key given
-twice is refused.
+one sentence: file, key, what it got, what it takes. Types are not converted: `"3"` is text, `3` a number; a study in
+`001.yaml` is listed as `"001"`. A key given twice is refused, and so is what YAML 1.1 (Snakemake) and 1.2 (DVC) read
+in different ways: `012`, `1_000`, `1:30`, `yes`, dates; in a list of studies also `1e5`.
 
 A study may be `based_on` another one: sections are merged key by key, everything else (lists too) is taken from the
 entry that gives it last.

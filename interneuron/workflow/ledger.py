@@ -44,9 +44,12 @@ def read(path: Path, columns: Iterable[str] = COLUMNS) -> list[Row]:
     """Rows of a ledger, every value as it is written. Raises InputError for a file that is missing or no ledger."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: `make run`, `make paper` or `snakemake` write it")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t", strict=True)
-        rows = list(reader)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t", strict=True)
+            rows = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no ledger of claims: {error}") from None
     missing = [column for column in columns if column not in (reader.fieldnames or ())]
     if missing or any(None in row or None in row.values() for row in rows):
         what = f"the columns {', '.join(missing)}" if missing else "the same number of values in every row"

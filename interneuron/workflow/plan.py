@@ -1,5 +1,6 @@
 """What the rules ask of the config: which files a job reads, its one dict of params, its memory and time."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -26,8 +27,13 @@ JUDGED = frozenset({"lesion"})
 class Plan:
     """The config, resolved for the rules: every public method is an input, params or resources function of a rule."""
 
-    def __init__(self, config: dict[str, Any], root: Path, where: str) -> None:
+    def __init__(self, config: dict[str, Any], root: Path, files: Iterable[str | Path]) -> None:
+        """`config` as Snakemake read it from `files`."""
+        where = " with ".join(map(os.path.relpath, files))
         try:
+            for file in map(Path, files):
+                if file.suffix != ".json":
+                    entries.read_top(file, Path.cwd())
             self.project = entries.project(config, root, where)
         except InputError as error:
             sys.exit(f"error: {error}")  # one sentence, where an exception would bring the stack of the Snakefile

@@ -211,6 +211,8 @@ def _takes(error: Any) -> str:
         return WORDS[context["pattern"]]
     if error["type"] == "value_error":
         return str(context["error"])
+    if error["type"] == "string_type" and isinstance(error["input"], bool | int | float):
+        return "text, in quotes"
     if error["type"] in _TAKES:
         return _TAKES[error["type"]].format(**context)
     return str(error["msg"])

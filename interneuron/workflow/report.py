@@ -331,10 +331,8 @@ def _there(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """A cell as text: a table read from text may hold a number, or nothing, where text was written."""
-    if not _there(value):
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A cell as text, nothing where it is missing."""
+    return str(value) if _there(value) else ""
 
 
 def _number(value: Any) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interneuron.errors import InputError
 from interneuron.io import sha256
 from interneuron.workflow.config import parsed
 from interneuron.workflow.provenance import Folder
@@ -69,6 +70,16 @@ def why(root: Path, configfiles: Iterable[Path] = (), config: Mapping[str, Any] 
         )
         order = [job for level in jobs.toposorted() for job in sorted(level, key=_name) if job in waiting]
         return [Job(job.rule.name, tuple(map(str, job.wildcards)), tuple(_reasons(job, known))) for job in order]
+
+
+def settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """What `--config` says, as Snakemake reads it. Raises InputError for what it doesn't take."""
+    from snakemake.cli import parse_config
+
+    try:
+        return dict(parse_config(list(pairs)))
+    except ValueError as error:
+        raise InputError(f"--config {' '.join(pairs)}: {error}") from None
 
 
 @dataclass(frozen=True)

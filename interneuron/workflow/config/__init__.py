@@ -4,7 +4,6 @@ These models are the source; `interneuron docs` writes the JSON schemas and the 
 Whatever cannot be used is refused before any job starts, in one sentence: file, key, what it got, what it takes.
 """
 
-import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from interneuron.workflow.config.models import JudgeModel, Model, PhotoModel
 from interneuron.workflow.config.regions import Regions
 from interneuron.workflow.config.structured import check_structure
 from interneuron.workflow.config.studies import Study
+from interneuron.workflow.config.yaml_text import parsed
 from interneuron.workflow.fingerprint import strings
 from interneuron.workflow.refusals import (
     MISSING,
@@ -142,7 +142,12 @@ def load(config_path: Path, root: Path) -> Project:
     if not path.is_file():
         there = sorted(file.name for file in path.parent.glob("*.yaml"))
         raise InputError(f"{_name_of(path, root)} does not exist; {there_are(there, _name_of(path.parent, root))}")
-    return project(_read(path, root), root, _name_of(path, root))
+    return project(read_top(path, root), root, _name_of(path, root))
+
+
+def read_top(path: Path, root: Path) -> dict[str, Any]:
+    """The config in a file that Snakemake reads, too. Raises InputError, one sentence, where DVC reads it otherwise."""
+    return _read(Path(path), root, exponents=False)
 
 
 def load_all(root: Path) -> Project:
@@ -323,34 +328,10 @@ def _name_of(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML that refuses a key given twice, and reads 1e-4 as the number that it is in YAML 1.2."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = (key_node.tag, key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
-            if key is not None and key in seen:
-                mark = key_node.start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"key {key_node.value!r} is given twice", mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def parsed(text: str) -> Any:
-    """What a text says in YAML. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)
-
-
-def _read(path: Path, root: Path) -> dict[str, Any]:
+def _read(path: Path, root: Path, exponents: bool = True) -> dict[str, Any]:
     name = _name_of(path, root)
     try:
-        data = parsed(path.read_text(encoding="utf-8"))
+        data = parsed(path.read_text(encoding="utf-8"), exponents)
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
