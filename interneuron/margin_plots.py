@@ -242,10 +242,10 @@ def errors(selections: pd.DataFrame, curves: pd.DataFrame, main: Mapping[str, An
 def selections(images: np.ndarray, names: Sequence[str], title: str) -> Figure:
     """Selected samples, a row a selection, first to last.
 
-    `images` is selections, samples, height, width in [0, 1]; `names` of the rows. Raises InputError if the shapes do
-    not fit.
+    `images` is [selections, samples, height, width], grey, or [selections, samples, height, width, 3], in [0, 1];
+    `names` of the rows. Raises InputError if the shapes do not fit.
     """
-    tiles = checked_tiles("images", images, 4)
+    tiles = checked_tiles("images", images, 5 if np.ndim(images) == 5 else 4)
     if len(names) != len(tiles):
         raise InputError(f"selections: {len(tiles)} rows of images take as many names, not {len(names)}")
     columns = [str(number + 1) for number in range(tiles.shape[1])]
@@ -293,6 +293,41 @@ def recall(methods: pd.DataFrame, main: Mapping[str, Any], at: float) -> Figure:
     right.legend(handles=list(hops.values()), loc="lower left", ncols=3, fontsize=7, handletextpad=0.2)
     marks, names = left.get_legend_handles_labels()
     foot.legend(marks, names, loc="center", ncols=6, fontsize=7.5, columnspacing=1.2)
+    return figure
+
+
+@styled
+def suspects(table: pd.DataFrame, main: Mapping[str, Any], title: str) -> Figure:
+    """Samples whose labels are most suspect, a column a method: number, the label given, and the one predicted.
+
+    `table` has a row a method, reading and rank: method, function, variant, k, p, rank, sample_id, given, predicted,
+    flipped (1: known to be wrong). The first 20 are shown; of influence the main reading's (`main`: variant, k, p) and
+    f alone's. Raises InputError if a column is missing.
+    """
+    keys = ["method", "function", "variant", "k", "p"]
+    check_columns("suspects", table, [*keys, "rank", "sample_id", "given", "predicted", "flipped"])
+    shown = table[table["k"].isin([0, main["k"]]) & table["p"].isin([0, main["p"]])]
+    shown = shown[(shown["method"] != "margin") | shown["variant"].isin([main["variant"], "f-alone"])]
+    shown = shown[shown["rank"] <= 20]
+    shown = pd.concat([shown[shown["variant"] == main["variant"]], shown[shown["variant"] != main["variant"]]])
+    columns = []
+    for (method, function, variant, _, _), rows in shown.groupby(keys, sort=False):
+        name = _AUDITS[method, variant][0] + (f", {function}" if function and table["function"].nunique() > 2 else "")
+        columns.append((name, rows.sort_values("rank")))
+    across, line, head = 7, 0.17, 0.55
+    bands = [columns[start : start + across] for start in range(0, len(columns), across)]
+    tall = head + line * int(shown["rank"].max()) + 0.1
+    height = 0.4 + tall * len(bands)
+    figure = StyledFigure(figsize=(WIDTH, height), dpi=DPI)
+    figure.text(0.1 / WIDTH, 1 - 0.2 / height, title, fontsize=11, va="center")
+    for number, band in enumerate(bands):
+        for at, (name, rows) in enumerate(band):
+            x, y = (0.1 + at * WIDTH / across) / WIDTH, height - 0.45 - number * tall
+            figure.text(x, y / height, fill(name, 17), fontsize=8, va="top", weight="bold")
+            for row in rows.itertuples():
+                text = f"{row.sample_id}: {row.given} \N{RIGHTWARDS ARROW} {row.predicted}"
+                place = (y - head + 0.12 - line * (row.rank - 1)) / height
+                figure.text(x, place, text, fontsize=7.5, va="center", color=ORANGE if row.flipped else DARK)
     return figure
 
 

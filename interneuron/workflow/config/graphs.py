@@ -116,6 +116,12 @@ class Filter(Entry):
     )
     p: Ks = Field(default=[1], description="Hops, each a filter (`f-alone` has none).", examples=[[1, 2, 3]])
 
+    @model_validator(mode="after")
+    def _hops(self) -> "Filter":
+        if self.variant == "f-alone" and len(self.p) > 1:
+            raise RefusedError("p", self.p, "nothing with f-alone, which has no hops")
+        return self
+
 
 def _filters_once(values: list[Filter]) -> list[Filter]:
     once([value.variant for value in values])
