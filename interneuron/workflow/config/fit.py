@@ -52,15 +52,17 @@ def check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, Da
     if wanted and model.architecture not in wanted:
         takes = f"a model of architecture {listed(wanted, ' or ')}, not {model.architecture}"
         raise RefusedError("model", study.model, takes)
-    if study.features is not None:
-        _check_features(study, model, name, dataset)
-    elif name != model.dataset and study.saliency is None:
-        raise RefusedError("dataset", name, f"{model.dataset}, which model {study.model} was trained on")
+    if exists and not isinstance(dataset.prepare, PhotosReader | ImagenetReader):
+        raise RefusedError("dataset", name, f"a dataset of photos, which model {study.model} takes")
     if model.dataset is not None:
         shapes = [datasets[other].prepare.shape() for other in (name, model.dataset)]
         if None not in shapes and shapes[0] != shapes[1]:
             takes = f"a dataset of the shape that model {study.model} was trained on, {listed(shapes[1] or (), ' x ')}"
             raise RefusedError("dataset", name, takes)
+    if study.features is not None:
+        _check_features(study, model, name, dataset)
+    elif name != model.dataset and study.saliency is None:
+        raise RefusedError("dataset", name, f"{model.dataset}, which model {study.model} was trained on")
     if exists:
         return
     if study.seeds is not None and not KINDS[study.kind].samples:
@@ -130,11 +132,10 @@ def _check_graph(study: Study, name: str, dataset: Dataset) -> None:
     samples, key = study.samples, study.samples_key
     assert samples is not None  # of a study with a section that says which
     for step in ("features", "graph"):
-        section = getattr(study, step)
-        given = section is not None and "samples" in section.model_fields_set
-        if given and section.samples != samples:
-            takes = f"nothing beside {key}, whose samples it takes, or the same"
-            raise RefusedError(f"{step}.samples", section.samples.model_dump(exclude_unset=True), takes)
+        given = getattr(getattr(study, step), "samples", None)
+        if given is not None and given != samples:
+            takes = f"nothing, which means those of {key}, or the same"
+            raise RefusedError(f"{step}.samples", given.model_dump(exclude_unset=True), takes)
     if samples.classes is not None:
         _check_indices(f"{key}.classes", samples.classes, dataset.prepare.classes, f"classes of dataset {name}")
         for position, label in enumerate(samples.classes):
@@ -244,9 +245,6 @@ def _check_features(study: Study, model: Any, name: str, dataset: Dataset) -> No
         raise RefusedError("model", study.model, takes)
     if dataset.step != "prepare":
         raise RefusedError("dataset" if study.dataset else "model", name, "a dataset of images, which features are of")
-    photos = isinstance(model, PhotoModel)
-    if photos and not isinstance(dataset.prepare, PhotosReader | ImagenetReader):
-        raise RefusedError("dataset", name, f"a dataset of photos, which model {study.model} takes")
     if study.samples.redrawn and own:
         takes = f"false: model {study.model} was trained on the dataset's own split"
         raise RefusedError(f"{study.samples_key}.redrawn", True, takes)
@@ -263,7 +261,7 @@ def _check_features(study: Study, model: Any, name: str, dataset: Dataset) -> No
         if (column := getattr(function, "column", None)) is not None and column not in there:
             raise RefusedError(f"influence.functions.{index}.column", column, f"one of {listed(there)}")
     # A network that was published numbers classes as the folders of its data do: by alphabet.
-    known = own or (photos and model.arguments.classes == dataset.prepare.classes)
+    known = own or (isinstance(model, PhotoModel) and model.arguments.classes == dataset.prepare.classes)
     asked = study.kind in ("boundaries", "attacks") or (
         study.influence is not None and study.influence.needs_features()
     )

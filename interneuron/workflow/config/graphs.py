@@ -30,8 +30,9 @@ class Samples(Entry):
 class Graph(Entry):
     """Nearest neighbours of every sample, as many as the largest k asks for; smaller ones are cut from them."""
 
-    samples: Samples = Field(
-        default_factory=Samples, description="The samples that are nodes; with a step `features`, they are its own."
+    samples: Samples | None = Field(
+        default=None,
+        description="The samples that are nodes; left out: those of `features`, or without that step, the train split.",
     )
     components: Count | None = Field(
         default=None, description="Principal components that distances are taken in; all of x, if left out."

@@ -289,7 +289,7 @@ class Study(Entry):
     def samples(self) -> Samples | None:
         """The samples that are nodes, in all of its steps; None where it has no graph of samples."""
         section = getattr(self, self.samples_key.partition(".")[0])
-        return None if section is None else section.samples
+        return None if section is None else section.samples or Samples()
 
     def settings(self, step: str) -> dict[str, Any]:
         """What a step gets."""
