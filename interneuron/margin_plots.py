@@ -37,6 +37,7 @@ from interneuron.canvas import (
 )
 from interneuron.claims import median_interval
 from interneuron.errors import InputError
+from interneuron.influence import VARIANTS
 
 # Of methods that look for wrong labels: name, colour, dash, width.
 _AUDITS = {
@@ -335,15 +336,16 @@ def suspects(table: pd.DataFrame, main: Mapping[str, Any], title: str) -> Figure
 def labels(metrics: pd.DataFrame) -> Figure:
     """Accuracy over the number of labels: MARGIN against each other way of choosing what is labelled, a panel each.
 
+    MARGIN is `symmetric`, at its least p, or where that was not tried the first other reading of influence.
     `metrics` has a row a seed, way and number of labels: seed, method, p, labels, accuracy. Lines are medians over the
     seeds; bands their 95 % intervals, or with fewer than 6 seeds least to greatest; `all` is a line across. Raises
     InputError if a column is missing, or nothing was chosen by MARGIN.
     """
     check_columns("labels", metrics, ["seed", "method", "p", "labels", "accuracy"])
     ways: dict[Any, pd.DataFrame] = dict(iter(metrics[metrics["method"] != "all"].groupby(["method", "p"], sort=False)))
-    own = next((key for key in ways if key[0] == "symmetric"), None)
+    own = min((key for key in ways if key[0] in VARIANTS), key=lambda key: key[0] != "symmetric", default=None)
     if own is None:
-        raise InputError("labels: got no rows of the method symmetric, nothing can be compared")
+        raise InputError("labels: got no rows of a reading of influence, nothing can be compared")
     others = [key for key in ways if key != own]
     everything = metrics.loc[metrics["method"] == "all", "accuracy"]
     seeds = metrics["seed"].nunique()
@@ -371,7 +373,7 @@ def labels(metrics: pd.DataFrame) -> Figure:
     body.supxlabel("labelled nodes", fontsize=9)
     body.supylabel("test nodes classified right", fontsize=9)
     marks = [
-        Line2D([], [], color=BLUE, marker="o", ms=4, label="MARGIN, p = 1" if own[1] == 1 else f"MARGIN, p = {own[1]}"),
+        Line2D([], [], color=BLUE, marker="o", ms=4, label=WAYS[own[0]] + (f", p = {own[1]}" if own[1] else "")),
         Line2D([], [], color=ORANGE, marker="s", ms=4, label="the panel's"),
         Line2D([], [], color=GREY, linestyle="--", label="all nodes labelled"),
     ]

@@ -5,8 +5,9 @@ For tests that go through many small studies, each to its last file: a job costs
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 from snakemake.io import apply_wildcards
@@ -32,20 +33,29 @@ def plan_of(project: config.Project) -> Plan:
     return plan
 
 
+@cache
+def _rules() -> dict[str, str]:
+    """The text of every rule."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    return dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.M | re.S))
+
+
+@cache
+def _arguments(rule: str, name: str) -> CodeType:
+    """What a rule says of its `input`, `output` or `params`, as the arguments of a call that hands them back."""
+    found = re.search(rf"^    {name}:\n((?:        .*\n)+)", _rules()[rule], re.M)
+    return compile(f"(lambda *args, **kwargs: (list(args), kwargs))({found[1] if found else ''})", rule, "eval")
+
+
 class Rules:
     """Inputs, outputs and params of every rule in `rules/`, for the jobs of a plan."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        text = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-        self.rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.M | re.S))
+        self.plan, self.rules = plan, _rules()
 
     def _section(self, rule: str, name: str) -> tuple[list[Any], dict[str, Any]]:
-        found = re.search(rf"^    {name}:\n((?:        .*\n)+)", self.rules[rule], re.M)
-        names = {"PLAN": self.plan, "unpack": lambda function: _Unpacked(function)}
-        names["report"] = lambda path, **kwargs: path
-        collect = "lambda *args, **kwargs: (list(args), kwargs)"
-        return eval(f"({collect})({found[1] if found else ''})", names)
+        names = {"PLAN": self.plan, "unpack": _Unpacked, "report": lambda path, **kwargs: path}
+        return eval(_arguments(rule, name), names)
 
     def jobs(self) -> Iterator[tuple[str, Wildcards]]:
         for rule in self.rules:
@@ -74,6 +84,8 @@ class Rules:
 
 
 class _Unpacked:
+    """A function that gives inputs by name."""
+
     def __init__(self, function: Any) -> None:
         self.function = function
 

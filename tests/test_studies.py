@@ -14,12 +14,15 @@ import yaml
 from inline import ROOT, Rules
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
+from variants import changed, variants
 
 from interneuron import io, margin_metrics
 from interneuron.errors import InputError
 from interneuron.workflow import config
+from interneuron.workflow.config.fit import check_fit
 from interneuron.workflow.config.kinds import KINDS
 from interneuron.workflow.nodes import Nodes
+from interneuron.workflow.refusals import RefusedError
 
 ALL = config.load_all(ROOT)
 GRAPHS = [name for name, study in ALL.studies.items() if study.samples is not None]
@@ -278,6 +281,69 @@ def test_what_the_entries_tell_is_refused(folder: Folder, base: str, changes: di
     with pytest.raises(InputError, match=rf"^config/[\w/.-]+: .*{sentence}") as error:
         folder.load("varied")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL.studies if name.endswith("-test")])
+def test_every_variant_is_planned_to_the_report_or_refused_in_one_sentence(name: str) -> None:
+    """Of the study, its model and its dataset: each key left out, each default, each choice, each limit."""
+    taken = 0
+    known = {"model": ALL.models, "judge": ALL.models, "dataset": ALL.datasets}
+    for kind, entry in (("studies", name), ("models", ALL.studies[name].model), ("datasets", ALL.dataset_of(name))):
+        if entry is None:
+            continue
+        whole, layers = _whole(kind, entry)
+        for path, value in variants(type(getattr(ALL, kind)[entry]), whole):
+            data = changed(whole, path, value)
+            if isinstance(value, str) and value not in known.get(str(path[-1]), [value]):
+                continue  # an example of an entry that is not here
+            if path[0] != "evaluate":  # claims are about the study as it is
+                data |= {"claims": []} if kind == "studies" else {}
+            try:
+                checked = config._checked(config.KINDS[kind], data, [(layers, data)])
+                project = _with(kind, entry, checked, name)
+                check_fit(project.studies[name], project.models, project.datasets)
+            except (InputError, RefusedError) as error:
+                said = str(error)
+            else:
+                said = ""
+            assert "\n" not in said, path
+            if not said:
+                _plan(project)
+                taken += 1
+    assert taken > 10
+
+
+def _whole(kind: str, name: str) -> tuple[dict[str, Any], str]:
+    """An entry with all that it is based on, and its file."""
+    _, layers = config._entry(ROOT, kind, name, "")
+    whole: dict[str, Any] = {}
+    for _, layer in reversed(layers):
+        whole = config._merged(whole, layer)
+    whole.pop("based_on", None)
+    return whole, layers[0][0]
+
+
+def _with(kind: str, name: str, entry: Any, study: str) -> config.Project:
+    """The project of one study, with another entry in the place of one of its own."""
+    parts = {part: dict(getattr(ALL, part)) for part in ("datasets", "models", "studies")}
+    parts[kind][name] = entry
+    own = parts["studies"][study]
+    models = {model: parts["models"][model] for model in own.models()}
+    names = {own.dataset, *(model.dataset for model in models.values())} - {None}
+    datasets = {dataset: parts["datasets"][dataset] for dataset in names}
+    return config.Project(ROOT, config.Config(studies=[study]), datasets, models, {study: own})
+
+
+def _plan(project: config.Project) -> None:
+    """All jobs have what they read, and are told what they are told, up to the report."""
+    rules = Rules(inline.plan_of(project))
+    jobs = list(rules.jobs())
+    made = {path for job in jobs for path in rules.outputs(*job).values()}
+    assert "results/report.html" in made
+    for job in jobs:
+        rules.settings(*job)
+        for value in rules.inputs(*job).values():
+            assert {value} if isinstance(value, str) else set(value) <= made, job
 
 
 def test_a_network_needs_no_head_for_the_classes_that_it_was_trained_on(folder: Folder) -> None:

@@ -95,9 +95,18 @@ def _check_trainings(study: Study, models: Mapping[str, Any], datasets: Mapping[
     for key in ("model", "judge"):
         if (name := getattr(study, key)) is None or models[name].dataset is None:
             continue
-        lacking = sorted({"train", "test"} - datasets[models[name].dataset].prepare.splits().keys())
+        model = models[name]
+        data = datasets[model.dataset].prepare
+        lacking = sorted({"train", "test"} - data.splits().keys())
         if lacking:
-            takes = f"a model of a dataset with a {lacking[0]} split, which {models[name].dataset} lacks"
+            takes = f"a model of a dataset with a {lacking[0]} split, which {model.dataset} lacks"
+            raise RefusedError(key, name, takes)
+        shape = data.shape() or ()
+        if len(shape) == 3 and model.architecture != "autoencoder":
+            takes = f"a model of grey images, or an autoencoder, and {model.dataset} is in colour"
+            raise RefusedError(key, name, takes)
+        if len(shape) > 1 and (shift := getattr(model, "shift", 0)) >= min(shape[:2]):
+            takes = f"a model whose shift, {shift}, is less than the side of its images, {min(shape[:2])}"
             raise RefusedError(key, name, takes)
 
 
@@ -276,6 +285,11 @@ def _check_saliency(study: Study, dataset: Dataset) -> None:
     assert study.saliency is not None
     assert study.seeds is not None
     shape, occlusion = dataset.prepare.shape(), study.saliency.occlusion
+    pixels = shape[0] * shape[1] if shape is not None and len(shape) > 1 else None
+    for index, count in enumerate(study.saliency.superpixels):
+        if pixels is not None and count > pixels:
+            takes = f"at most {pixels:,}, the pixels of an image"
+            raise RefusedError(f"saliency.superpixels.{index}", count, takes)
     for index, seed in enumerate(study.saliency.shown):
         if seed >= study.seeds:
             raise RefusedError(f"saliency.shown.{index}", seed, f"seeds of the study, 0 to {study.seeds - 1}")
