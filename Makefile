@@ -82,5 +82,6 @@ same: install ## run twice, in two folders, and compare the bytes of all results
 	cd .same/one && $(CURDIR)/$(BIN)/interneuron verify --against ../two
 	rm -rf .same
 
-clean: ## remove what was computed (data/raw stays)
-	rm -rf results data/prepared logs .snakemake
+clean: ## remove what was computed (data/raw stays, with the records of what made it)
+	rm -rf data/prepared logs
+	[ ! -d results ] || find results -mindepth 1 ! -name provenance.jsonl -delete

@@ -28,7 +28,7 @@ from interneuron.errors import InputError
 DPI = 110
 WIDTH = 8.0
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9", "#E69F00"
-GREY, DARK = "#8a8a8a", "#333333"
+GREY, DARK, GAP = "#8a8a8a", "#333333", "#b9b9b9"
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -114,9 +114,11 @@ def picture_sheet(
 def draw_mosaic(
     axes: Axes, tiles: np.ndarray, rows: Sequence[str], columns: Sequence[str], colours: str, low: float, high: float
 ) -> Any:
-    """Draw tiles (rows, columns, height, width) as one image with thin gaps, with names at the tiles' middles."""
+    """Draw tiles (rows, columns, height, width, in colour 3) as one image with thin gaps, names at their middles."""
     across, down = tiles.shape[3] + 1, tiles.shape[2] + 1
-    sheet = np.full((tiles.shape[0] * down, tiles.shape[1] * across), np.nan)
+    gap = np.nan if tiles.ndim == 4 else mpl.colors.to_rgb(GAP)
+    sheet = np.empty((tiles.shape[0] * down, tiles.shape[1] * across, *tiles.shape[4:]))
+    sheet[:] = gap
     for row in range(tiles.shape[0]):
         for column in range(tiles.shape[1]):
             sheet[row * down : row * down + down - 1, column * across : column * across + across - 1] = tiles[
@@ -124,7 +126,7 @@ def draw_mosaic(
             ]
     picture = axes.imshow(
         sheet[:-1, :-1],
-        cmap=mpl.colormaps[colours].with_extremes(bad="#b9b9b9"),
+        cmap=mpl.colormaps[colours].with_extremes(bad=GAP),
         vmin=low,
         vmax=high,
         interpolation="nearest",

@@ -75,21 +75,19 @@ def inspected(scores: Floats, count: int) -> Floats:
 def recall(scores: Floats, wrong: NDArray[np.bool_], depth: Floats, shares: Sequence[float]) -> dict[str, Any]:
     """Share of the wrong labels found by inspecting samples in falling order of their scores: columns, a row a share.
 
-    scores [n], wrong [n] (at least one), depth [n] (any number that grows away from the decision boundary). `share` of
-    the samples, `inspected` their number; `recall`: the expectation over random orders of ties; `depth`: mean rank, 0
-    to 1, of the inspected samples' depth. Raises InputError for arrays that do not fit, and no wrong label.
+    scores [n], wrong [n], depth [n] (any number that grows away from the decision boundary). `share` of the samples,
+    `inspected` their number; `recall`: the expectation over random orders of ties, NaN where no label is wrong;
+    `depth`: mean rank, 0 to 1, of the inspected samples' depth. Raises InputError for arrays that do not fit.
     """
     n = len(scores)
-    if wrong.shape != (n,) or depth.shape != (n,) or not wrong.any():
-        raise InputError(
-            f"{n} scores, {wrong.sum()} of {len(wrong)} labels wrong, {len(depth)} depths; recall takes as many each "
-            "and a wrong label"
-        )
+    if wrong.shape != (n,) or depth.shape != (n,):
+        raise InputError(f"{n} scores, {len(wrong)} labels, {len(depth)} depths; recall takes as many of each")
     order = np.empty(n)
     order[np.argsort(depth, kind="stable")] = np.arange(1, n + 1) / n
     counts = [max(1, round(share * n)) for share in shares]
     seen = np.array([inspected(scores, count) for count in counts])
-    found, depths = seen @ wrong / wrong.sum(), seen @ order / counts
+    found = seen @ wrong / wrong.sum() if wrong.any() else np.full(len(counts), np.nan)
+    depths = seen @ order / counts
     return {"share": list(shares), "inspected": counts, "recall": found, "depth": depths}
 
 

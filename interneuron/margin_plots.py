@@ -38,6 +38,7 @@ from interneuron.canvas import (
 )
 from interneuron.claims import median_interval
 from interneuron.errors import InputError
+from interneuron.influence import VARIANTS
 
 # Of methods that look for wrong labels: name, colour, dash, width.
 _AUDITS = {
@@ -242,10 +243,10 @@ def errors(selections: pd.DataFrame, curves: pd.DataFrame, main: Mapping[str, An
 def selections(images: np.ndarray, names: Sequence[str], title: str) -> Figure:
     """Selected samples, a row a selection, first to last.
 
-    `images` is selections, samples, height, width in [0, 1]; `names` of the rows. Raises InputError if the shapes do
-    not fit.
+    `images` is [selections, samples, height, width], grey, or [selections, samples, height, width, 3], in [0, 1];
+    `names` of the rows. Raises InputError if the shapes do not fit.
     """
-    tiles = checked_tiles("images", images, 4)
+    tiles = checked_tiles("images", images, 5 if np.ndim(images) == 5 else 4)
     if len(names) != len(tiles):
         raise InputError(f"selections: {len(tiles)} rows of images take as many names, not {len(names)}")
     columns = [str(number + 1) for number in range(tiles.shape[1])]
@@ -297,18 +298,54 @@ def recall(methods: pd.DataFrame, main: Mapping[str, Any], at: float) -> Figure:
 
 
 @styled
+def suspects(table: pd.DataFrame, main: Mapping[str, Any], title: str) -> Figure:
+    """Samples whose labels are most suspect, a column a method: number, the label given, and the one predicted.
+
+    `table` has a row a method, reading and rank: method, function, variant, k, p, rank, sample_id, given, predicted,
+    flipped (1: known to be wrong). The first 20 are shown; of influence the main reading's (`main`: variant, k, p) and
+    f alone's. Raises InputError if a column is missing.
+    """
+    keys = ["method", "function", "variant", "k", "p"]
+    check_columns("suspects", table, [*keys, "rank", "sample_id", "given", "predicted", "flipped"])
+    shown = table[table["k"].isin([0, main["k"]]) & table["p"].isin([0, main["p"]])]
+    shown = shown[(shown["method"] != "margin") | shown["variant"].isin([main["variant"], "f-alone"])]
+    shown = shown[shown["rank"] <= 20]
+    shown = pd.concat([shown[shown["variant"] == main["variant"]], shown[shown["variant"] != main["variant"]]])
+    columns = []
+    for (method, function, variant, _, _), rows in shown.groupby(keys, sort=False):
+        name = _AUDITS[method, variant][0] + (f", {function}" if function and table["function"].nunique() > 2 else "")
+        columns.append((name, rows.sort_values("rank")))
+    across, line, head = 7, 0.17, 0.55
+    bands = [columns[start : start + across] for start in range(0, len(columns), across)]
+    tall = head + line * int(shown["rank"].max()) + 0.1
+    height = 0.4 + tall * len(bands)
+    figure = StyledFigure(figsize=(WIDTH, height), dpi=DPI)
+    figure.text(0.1 / WIDTH, 1 - 0.2 / height, title, fontsize=11, va="center")
+    for number, band in enumerate(bands):
+        for at, (name, rows) in enumerate(band):
+            x, y = (0.1 + at * WIDTH / across) / WIDTH, height - 0.45 - number * tall
+            figure.text(x, y / height, fill(name, 17), fontsize=8, va="top", weight="bold")
+            for row in rows.itertuples():
+                text = f"{row.sample_id}: {row.given} \N{RIGHTWARDS ARROW} {row.predicted}"
+                place = (y - head + 0.12 - line * (row.rank - 1)) / height
+                figure.text(x, place, text, fontsize=7.5, va="center", color=ORANGE if row.flipped else DARK)
+    return figure
+
+
+@styled
 def labels(metrics: pd.DataFrame) -> Figure:
     """Accuracy over the number of labels: MARGIN against each other way of choosing what is labelled, a panel each.
 
+    MARGIN is `symmetric`, at its least p, or where that was not tried the first other reading of influence.
     `metrics` has a row a seed, way and number of labels: seed, method, p, labels, accuracy. Lines are medians over the
     seeds; bands their 95 % intervals, or with fewer than 6 seeds least to greatest; `all` is a line across. Raises
     InputError if a column is missing, or nothing was chosen by MARGIN.
     """
     check_columns("labels", metrics, ["seed", "method", "p", "labels", "accuracy"])
     ways: dict[Any, pd.DataFrame] = dict(iter(metrics[metrics["method"] != "all"].groupby(["method", "p"], sort=False)))
-    own = next((key for key in ways if key[0] == "symmetric"), None)
+    own = min((key for key in ways if key[0] in VARIANTS), key=lambda key: key[0] != "symmetric", default=None)
     if own is None:
-        raise InputError("labels: got no rows of the method symmetric, nothing can be compared")
+        raise InputError("labels: got no rows of a reading of influence, nothing can be compared")
     others = [key for key in ways if key != own]
     everything = metrics.loc[metrics["method"] == "all", "accuracy"]
     seeds = metrics["seed"].nunique()
@@ -336,7 +373,7 @@ def labels(metrics: pd.DataFrame) -> Figure:
     body.supxlabel("labelled nodes", fontsize=9)
     body.supylabel("test nodes classified right", fontsize=9)
     marks = [
-        Line2D([], [], color=BLUE, marker="o", ms=4, label="MARGIN, p = 1" if own[1] == 1 else f"MARGIN, p = {own[1]}"),
+        Line2D([], [], color=BLUE, marker="o", ms=4, label=WAYS[own[0]] + (f", p = {own[1]}" if own[1] else "")),
         Line2D([], [], color=ORANGE, marker="s", ms=4, label="the panel's"),
         Line2D([], [], color=GREY, linestyle="--", label="all nodes labelled"),
     ]

@@ -621,8 +621,8 @@ def _check(
     for name, number in (("iterations", iterations), ("batch", batch), ("report_every", report_every)):
         if number < 1:
             raise InputError(f"training: {name} is {number}, it takes at least 1")
-    if shift < 0:
-        raise InputError(f"training: shift is {shift}, it takes 0 or more pixels")
+    if not 0 <= shift < min(x.shape[1:]):
+        raise InputError(f"training: shift is {shift}, it takes 0 to {min(x.shape[1:]) - 1} pixels")
     for name, value in (("learning_rate", learning_rate), ("scale", scale)):
         if not 0 < value < math.inf:
             raise InputError(f"training: {name} is {value}, it takes a positive number")

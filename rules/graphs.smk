@@ -68,14 +68,15 @@ rule choose:
 
 
 rule audit:
-    """Wrong labels found by inspecting samples in the order of influence, and of what it is compared with."""
+    """Wrong labels looked for in the order of influence and of what it is compared with: the suspects, and how many are wrong."""
     input:
         data=PLAN.data,
         features=PLAN.features,
         graph="results/studies/{study}/{block}/graph.npz",
         influence="results/studies/{study}/{block}/influence.parquet",
     output:
-        "results/studies/{study}/{block}/audited.parquet",
+        audited="results/studies/{study}/{block}/audited.parquet",
+        suspects="results/studies/{study}/{block}/suspects.tsv",
     log:
         "logs/audit/{study}/{block}.log",
     benchmark:

@@ -39,7 +39,7 @@ rule features:
         mem_mb=PLAN.memory(2000),
         runtime=PLAN.runtime(60),
     params:
-        settings=PLAN.step("features"),
+        settings=PLAN.embedded,
     script:
         "../scripts/features.py"
 

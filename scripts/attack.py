@@ -49,8 +49,15 @@ def main(job):
             raise InputError(
                 f"seed {seed}: {settings['attacked']} attacks asked of {len(order)} images classified right"
             )
+        if settings["attacked"] >= len(rows):
+            raise InputError(f"attack.attacked is {settings['attacked']} of {len(rows)} samples; it takes fewer")
         chosen = np.sort(order[: settings["attacked"]])
         found = METHODS[method](network, x[chosen], y[chosen], settings[method])
+        if not found.success.any():
+            raise InputError(
+                f"seed {seed}: none of {len(chosen)} attacks succeeded, so that there is nothing to tell apart; a "
+                "larger epsilon or constant, or more iterations, move images further"
+            )
         attacked = np.zeros(len(rows), np.uint8)
         attacked[chosen] = 1
         tensors = {"sample_id": rows, "attacked": attacked, "x": found.x[:, 0]}

@@ -1,4 +1,4 @@
-"""Wrong labels: how many of them are found by inspecting samples in the order of influence, and of other scores."""
+"""Wrong labels: whom influence and other scores suspect, and how many of the known ones inspecting those finds."""
 
 from interneuron.seeds import generator, parse_block
 from interneuron.workflow.nodes import Graphs, Nodes
@@ -7,7 +7,14 @@ from interneuron.workflow.script import Progress, log, step
 KEYS = ["function", "variant", "k", "p"]
 
 
-def scores(graphs, x, y, wrong, settings, seed):
+def out_of_sample(x, y, settings, seed):
+    """Probabilities of the classes, each sample's by the logistic regression on the folds that it is not in."""
+    from interneuron.baselines import cross_validated_probabilities
+
+    return cross_validated_probabilities(x, y, generator(seed, "folds"), settings["folds"], settings["decay"])
+
+
+def scores(graphs, x, y, held, wrong, settings, seed):
     """Scores of one seed's samples by methods other than influence, high where a label is likely wrong."""
     import numpy as np
 
@@ -15,8 +22,6 @@ def scores(graphs, x, y, wrong, settings, seed):
 
     decay = settings["decay"]
     model = baselines.logistic_regression(x, y, decay)
-    folds = generator(seed, "folds")
-    held = baselines.cross_validated_probabilities(x, y, folds, settings["folds"], decay)
     for k in graphs.ks:
         yield {"method": "knn-loss", "k": k}, baselines.knn_loss(graphs.graph(seed, k), y)
     yield {"method": "influence-function"}, baselines.self_influence(x, y, decay)
@@ -24,7 +29,8 @@ def scores(graphs, x, y, wrong, settings, seed):
     yield {"method": "cross-validated-loss"}, baselines.label_loss(held, y)
     yield {"method": "cleanlab"}, baselines.confident_learning(held, y)
     yield {"method": "random"}, generator(seed, "random order").permutation(len(y)).astype(np.float64)
-    yield {"method": "oracle"}, wrong.astype(np.float64)
+    if wrong.any():
+        yield {"method": "oracle"}, wrong.astype(np.float64)
 
 
 def main(job):
@@ -39,7 +45,7 @@ def main(job):
     nodes, graphs = Nodes(job.input.data, job.input.features), Graphs(job.input.graph)
     influence = load_table(job.input.influence)
     progress = Progress("inspection", "seeds")
-    tables, x = [], None
+    tables, suspects, x = [], [], None
     for done, seed in enumerate(seeds):
         progress(done, len(seeds))
         rows = graphs.rows(seed)
@@ -60,13 +66,23 @@ def main(job):
             )
             for (function, variant, k, p), part in own
         ]
-        methods += scores(graphs, x, y, y != true, settings, seed)
+        held = out_of_sample(x, y, settings, seed)
+        methods += scores(graphs, x, y, held, y != true, settings, seed)
+        predicted = np.unique(y)[held.argmax(1)]
         for names, values in methods:
             table = margin_metrics.recall(values, y != true, depth, settings["shares"])
-            usual = {"function": "", "variant": "", "k": 0, "p": 0}
-            tables.append(pd.DataFrame({"seed": seed} | usual | names | table))
+            usual = {"seed": seed, "function": "", "variant": "", "k": 0, "p": 0} | names
+            tables.append(pd.DataFrame(usual | table))
+            if names["method"] in ("random", "oracle"):
+                continue
+            first = np.argsort(-values, kind="stable")[: settings["suspects"]]
+            known = {"sample_id": rows[first], "given": y[first], "predicted": predicted[first]}
+            known |= {"flipped": (y != true)[first].astype(np.int64), "score": values[first]}
+            suspects.append(pd.DataFrame(usual | {"rank": np.arange(1, len(first) + 1)} | known))
     columns = ["seed", "method", "function", "variant", "k", "p", "share", "inspected", "recall", "depth"]
-    save_table(job.output[0], pd.concat(tables, ignore_index=True)[columns])
+    save_table(job.output.audited, pd.concat(tables, ignore_index=True)[columns])
+    columns = [*columns[:6], "rank", "sample_id", "given", "predicted", "flipped", "score"]
+    save_table(job.output.suspects, pd.concat(suspects, ignore_index=True)[columns])
     log.info(f"{len(tables) // len(seeds)} scores of {len(rows):,} samples, {len(seeds)} seeds")
 
 

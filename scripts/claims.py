@@ -10,6 +10,8 @@ def main(job):
 
     rows = []
     for study, entry in job.params.settings["studies"].items():
+        if not entry["claims"]:
+            continue
         metrics = pd.concat([io.load_table(path) for path in entry["metrics"]], ignore_index=True)
         for claim in entry["claims"]:
             row = claims.row(study, claim, metrics, entry["code"])

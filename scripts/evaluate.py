@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from interneuron.errors import InputError
 from interneuron.registry import Registry
 from interneuron.workflow.script import log, step
 
@@ -209,6 +210,9 @@ def labels(job):
     ]
     io.save_table(job.output[0], margin_metrics.assemble(parts))
     least = table["share"].min()
+    if table["recall"].isna().all():
+        log.info("no label is known to be wrong: metrics that compare with those that are have no value")
+        return
     for key, of in table[table["share"] == least].groupby(["method", "variant"])["recall"].median().items():
         log.info(f"{' '.join(key).strip()}: {of:.0%} of the wrong labels in the first {least:.0%}")
 
@@ -222,14 +226,17 @@ def prototypes(job):
     from interneuron.workflow.nodes import Graphs, Nodes
 
     settings = job.params.settings
-    nodes, graphs, chosen = Nodes(job.input.data), Graphs(job.input.graph), io.load_table(job.input.chosen)
+    nodes, graphs = Nodes(job.input.data, job.input.get("features")), Graphs(job.input.graph)
+    chosen = io.load_table(job.input.chosen)
     keys = ["seed", *margin_metrics.SELECTION, "draw"]
     tables = []
     for seed, selections in chosen.groupby("seed", sort=True):
         rows = graphs.rows(seed)
-        test = np.flatnonzero(nodes.split(graphs.about["samples"], seed) == 1)
+        test, test_x = nodes.tested(graphs.about["samples"], seed)
+        if np.isin(test, rows).any():
+            raise InputError(f"{np.isin(test, rows).sum():,} of {len(test):,} samples to test on may be chosen, too")
         y, test_y = nodes.y(rows, seed), nodes.y(test, seed)
-        near = baselines.squared_distances(nodes.x(test, seed), nodes.x(rows, seed))
+        near = baselines.squared_distances(test_x, nodes.x(rows, seed))
         for key, part in selections.groupby(keys, sort=True):
             place = np.searchsorted(rows, part.sort_values("rank")["sample_id"])
             counts = settings["counts"]

@@ -73,8 +73,9 @@ def attacked(network, images, path, seed, settings):
     }
 
 
-def head(x, y, seed, settings):
-    """Scores of every sample by logistic regression on the layer, trained on the folds that it is not in."""
+def head(x, y, classes, seed, settings):
+    """Scores [n, classes] of every sample by logistic regression on the layer, trained on the folds that it is not in;
+    0 of classes that no sample is of."""
     import numpy as np
 
     from interneuron.baselines import cross_validated_probabilities
@@ -82,8 +83,10 @@ def head(x, y, seed, settings):
     spread = x.std(0)
     design = (x - x.mean(0)) / np.where(spread > 0, spread, 1)
     design = np.column_stack([design, np.ones(len(x), np.float32)])
-    scores = cross_validated_probabilities(design, y, generator(seed, "folds"), settings["folds"], settings["decay"])
-    return scores.astype(np.float32)
+    found = cross_validated_probabilities(design, y, generator(seed, "folds"), settings["folds"], settings["decay"])
+    scores = np.zeros((len(x), classes), np.float32)
+    scores[:, np.unique(y)] = found
+    return scores
 
 
 def main(job):
@@ -96,11 +99,12 @@ def main(job):
     settings, seeds = job.params.settings, list(parse_block(job.wildcards.block))
     weights, about = load_tensors(job.input.weights), metadata(job.input.weights)
     images, nodes = Images(job.input.data), Nodes(job.input.data)
-    y, split = load_tensors(job.input.data, ["y", "split"]).values()
+    y = load_tensors(job.input.data, ["y"])["y"]
     # A network that exists is one for all seeds, and has one x of the same samples.
     exists = not set(seeds) <= set(about["seeds"])
     out, scores, accuracies = {}, None, []
     alike = exists and nodes.alike(settings["samples"])
+    same_test = exists and not settings["samples"]["redrawn"]
     for seed in seeds:
         network = load(weights, about, about["seeds"][0] if exists else seed)
         if job.input.attacks:
@@ -115,11 +119,15 @@ def main(job):
             out |= {name: own.pop(name) for name in ("sample_id", "x") if name in own}
         rows, x = ({**out, **own}[name] for name in ("sample_id", "x"))
         if settings["head"] is not None:
-            own["scores"] = head(x, y[rows], seed, settings["head"])
+            own["scores"] = head(x, y[rows], metadata(job.input.data)["classes"], seed, settings["head"])
         own["predicted"] = own["scores"].argmax(1)
         if settings["reference"]:
-            train = np.flatnonzero(split == 0)
+            train = np.flatnonzero(nodes.split(settings["samples"], seed) == 0)
             own |= {"train.x": natural(network, images, train, settings)[0], "train.y": y[train]}
+        if settings["tested"] and "test.x" not in out:
+            test = nodes.of_split("test", settings["samples"], seed)
+            held = {"test.sample_id": test, "test.x": natural(network, images, test, settings)[0]}
+            (out if same_test else own).update(held)
         out |= {f"seed{seed}.{name}": value for name, value in own.items()}
         accuracies.append((own["predicted"] == y[rows]).mean())
     save_tensors(job.output[0], out, {"seeds": seeds, "layer": settings["layer"]})

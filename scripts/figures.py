@@ -300,11 +300,14 @@ def borders(study: Study) -> Any:
 
 
 def readings(study: Study, table: Any) -> dict[str, Any]:
-    """Rows of influence.parquet of the main reading, and of the same function and k without a graph, by name."""
+    """Rows of influence.parquet of the main reading, and of the same function and k without a graph, by name, as far as
+    the study has them."""
     main = study.settings["main"]
     own = table[(table["function"] == study.settings["function"]) & (table["k"] == main["k"])]
-    filtered = own[(own["variant"] == main["variant"]) & (own["p"] == main["p"])]
-    return {"influence": filtered, "f alone": own[own["variant"] == "f-alone"]}
+    found = {"f alone": own[own["variant"] == "f-alone"]}
+    if main["variant"] != "f-alone":
+        found = {"influence": own[(own["variant"] == main["variant"]) & (own["p"] == main["p"])]} | found
+    return {name: part for name, part in found.items() if len(part)}
 
 
 def orders(study: Study) -> Any:
@@ -377,7 +380,7 @@ def histograms(study: Study) -> Any:
     for function in table["function"].unique():
         study.settings["function"] = function
         parts = readings(study, table[table["seed"] == seed])
-        for name in ("f alone", "influence"):
+        for name in sorted(parts):
             values = parts[name]["influence"].to_numpy()
             area = boundary_metrics.auroc(values, attacked)
             shared = boundary_metrics.overlap(values[attacked], values[~attacked])
@@ -481,9 +484,10 @@ def selected(study: Study, role: str) -> Any:
     table, main = study.table("chosen"), study.settings["main"]
     table = table[(table["seed"] == table["seed"].min()) & (table["role"] == role) & (table["rank"] < MOST_IMAGES)]
     rows, names = [], []
+    p = 0 if main["variant"] == "f-alone" else main["p"]
     for (method, function, quota, order, threshold), part in table[
         (table["method"] != "margin")
-        | ((table["variant"] == main["variant"]) & (table["k"] == main["k"]) & (table["p"] == main["p"]))
+        | ((table["variant"] == main["variant"]) & (table["k"] == main["k"]) & (table["p"] == p))
     ].groupby(["method", "function", "quota", "order", "threshold"], sort=True):
         rows.append(data[part.sort_values("rank")["sample_id"]])
         how = ", ".join(filter(None, [order, f"{threshold:.0%}" if threshold < 1 else "", quota.replace("none", "")]))
@@ -504,6 +508,13 @@ def criticisms(study: Study) -> Any:
 def recall(study: Study) -> Any:
     table = study.table("metrics")
     return interneuron.margin_plots.recall(table[table["level"] == "method"], study.settings["main"], LOOKED_AT)
+
+
+def suspects(study: Study) -> Any:
+    table = study.table("suspects")
+    seed = int(table["seed"].min())
+    title = f"Labels that are most suspect, seed {seed} (sample: given \N{RIGHTWARDS ARROW} predicted)"
+    return interneuron.margin_plots.suspects(table[table["seed"] == seed], study.settings["main"], title)
 
 
 def layers_of(study: Study) -> Any:
@@ -573,6 +584,7 @@ FIGURES = Registry(
         "prototypes.png": prototypes,
         "criticisms.png": criticisms,
         "recall.png": recall,
+        "suspects.png": suspects,
         "regions.png": regions,
         "importance.png": importance,
         "merging.png": merging,

@@ -339,7 +339,7 @@ def test_figures(club, bright, tmp_path, name):
 
 def test_figures_refuse_what_does_not_fit():
     table = pd.DataFrame({"seed": [0], "method": ["random"], "p": [0], "labels": [2], "accuracy": [0.5]})
-    with pytest.raises(InputError, match="no rows of the method symmetric"):
+    with pytest.raises(InputError, match="no rows of a reading of influence"):
         margin_plots.labels(table)
     with pytest.raises(InputError, match="accuracy"):
         margin_plots.labels(table.drop(columns="accuracy"))

@@ -103,10 +103,15 @@ def test_recall_rises_and_oracle_is_never_behind(seed: int) -> None:
     assert (best >= own - 1e-12).all()
 
 
-@pytest.mark.parametrize("wrong", [np.zeros(4, bool), np.ones(3, bool)])
-def test_recall_refuses_what_does_not_fit(wrong: np.ndarray) -> None:
-    with pytest.raises(InputError, match="recall takes as many each and a wrong label"):
-        margin_metrics.recall(np.ones(4), wrong, np.ones(4), [0.5])
+def test_recall_refuses_what_does_not_fit() -> None:
+    with pytest.raises(InputError, match="4 scores, 3 labels, 4 depths; recall takes as many of each"):
+        margin_metrics.recall(np.ones(4), np.ones(3, bool), np.ones(4), [0.5])
+
+
+def test_recall_of_no_wrong_label_is_not_a_number() -> None:
+    found = margin_metrics.recall(np.arange(4.0), np.zeros(4, bool), np.arange(4.0), [0.5, 1.0])
+    assert np.isnan(found["recall"]).all()
+    np.testing.assert_allclose(found["depth"], [0.875, 0.625])
 
 
 def audited() -> pd.DataFrame:

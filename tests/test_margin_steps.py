@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier, kneighbors_graph
-from synthetic import script
+from synthetic import Inputs, script
 
 from interneuron import data, io, margin_metrics, signals
 from interneuron.baselines import mmd_critic
@@ -38,13 +38,16 @@ DISTRUST = {"functions": [{"function": "distrust", "labels": "y"}], "filters": F
 MMD = {"functions": [{"function": f"mmd-{kind}", "gamma": 0.5} for kind in ("global", "local")]}
 MMD |= {"filters": FILTERS, "flip": 0.0}
 CHOOSE = {"counts": [5, 12], "gamma": 0.5, "thresholds": [0.5], "quotas": ["none", "class"], "draws": 3}
-AUDIT = {"flip": 0.1, "shares": [0.1, 0.3, 1.0], "decay": 1e-2, "folds": 3}
+AUDIT = {"flip": 0.1, "shares": [0.1, 0.3, 1.0], "decay": 1e-2, "folds": 3, "suspects": 8}
 
 
 def run(step, inputs, output, settings, **wildcards):
+    class Output(list):
+        audited, suspects = output, Path(output).with_name("suspects.tsv")
+
     job = SimpleNamespace(
-        input=SimpleNamespace(**{"features": []} | inputs),
-        output=[output],
+        input=Inputs(**{"features": []} | inputs),
+        output=Output([output]),
         params=SimpleNamespace(settings=settings | {"code": "x"}),
         wildcards=SimpleNamespace(**wildcards),
         threads=1,
@@ -353,6 +356,7 @@ def test_every_claim_names_a_metric_at_a_level_that_has_it():
 def draw(study, output, claims=()):
     inputs = {"data": study.data, "metrics": [study.metrics]}
     inputs["chosen"] = [getattr(study, "chosen", None)]
+    inputs["suspects"] = [Path(study.metrics).with_name("suspects.tsv")]
     settings = {"figure": output.stem, "main": MAIN, "claims": list(claims)}
     return run("figures", inputs, output, settings, study="s", figure=output.name)
 

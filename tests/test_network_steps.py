@@ -23,6 +23,7 @@ FEATURES = {
     "head": None,
     "reference": False,
     "batch": 32,
+    "tested": False,
 }
 ATTACK = {
     "samples": SAMPLES,
@@ -185,6 +186,13 @@ def test_the_fast_gradient_sign_moves_every_pixel_alike(digits, trained, tmp_pat
     [
         ("attack", {"attacked": 61}, "seed 0: 61 attacks asked of "),
         ("attack", {"samples": SAMPLES | {"count": 99}}, "99 samples asked of 60"),
+        (
+            "attack",
+            {"samples": SAMPLES | {"count": 3}, "attacked": 3},
+            "attack.attacked is 3 of 3 samples; it takes few",
+        ),
+        ("attack", {"carlini_wagner": None, "fast_gradient_sign": {"epsilon": 1e-7, "batch": 8}}, "none of 20 attacks"),
+        ("features", {"samples": SAMPLES | {"classes": [0, 3]}}, "no samples of class 3 in the split test"),
         ("features", {"layer": "classifier.relu9"}, "no layer 'classifier.relu9' in the network"),
         ("features", {"pool": "average"}, r"layer classifier.relu1 has the shape \[8\]; an average takes"),
     ],

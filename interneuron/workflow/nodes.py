@@ -46,15 +46,31 @@ class Nodes:
         """`sample_id` of a seed's nodes: int64 [n]."""
         if self._features:
             return self.tensor("sample_id", seed)
-        here = np.isin(self.split(samples, seed), _SPLITS[samples["split"]])
-        if samples["classes"] is not None:
-            here &= np.isin(self._data["y"], samples["classes"])
-        rows, count = np.flatnonzero(here), samples["count"]
+        rows, count = self.of_split(samples["split"], samples, seed), samples["count"]
         if count is None:
             return rows
         if count > len(rows):
             raise InputError(f"{count} samples asked of {len(rows)}; it takes no more than there are")
         return np.sort(generator(seed, "samples").permutation(rows)[:count])
+
+    def tested(self, samples: dict[str, Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """`sample_id` int64 [m] and x float32 [m, d] of the samples that what is chosen from a seed's nodes is tested
+        on: the test split of the same classes, in the nodes' own space."""
+        if self._features:
+            return self.tensor("test.sample_id", seed), self.tensor("test.x", seed)
+        rows = self.of_split("test", samples, seed)
+        return rows, self.x(rows, seed)
+
+    def of_split(self, split: str, samples: dict[str, Any], seed: int) -> np.ndarray:
+        """Rows of the data of a split, and of the classes that are asked for; each of them has some."""
+        here, y = np.isin(self.split(samples, seed), _SPLITS[split]), self._data["y"]
+        if not here.any():
+            raise InputError(f"{self._path} has no samples of the split {split}")
+        if samples["classes"] is None:
+            return np.flatnonzero(here)
+        if lacking := sorted(set(samples["classes"]) - set(y[here].tolist())):
+            raise InputError(f"{self._path} has no samples of class {lacking[0]} in the split {split}")
+        return np.flatnonzero(here & np.isin(y, samples["classes"]))
 
     def x(self, rows: np.ndarray, seed: int) -> np.ndarray:
         """float32 [n, d]: features, or the data with an image in a row."""
@@ -69,7 +85,15 @@ class Nodes:
         from interneuron.data import flip_labels
 
         y = self._data["y"][rows]
-        return flip_labels(y, flip, generator(seed, "flips")) if flip else y
+        if not flip:
+            return y
+        flipped = flip_labels(y, flip, generator(seed, "flips"))
+        if (flipped == y).all():
+            raise InputError(
+                f"influence.flip is {flip:g}, which mislabels none of {len(y):,} samples; it takes a share that is one "
+                "sample of a class at least, or 0"
+            )
+        return flipped
 
     def tensor(self, name: str, seed: int) -> np.ndarray:
         """A tensor of the features' file: the seed's, or that of all seeds."""

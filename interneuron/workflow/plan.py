@@ -12,7 +12,7 @@ from interneuron.errors import InputError
 from interneuron.seeds import block_name
 from interneuron.workflow import config as entries
 from interneuron.workflow import provenance, records
-from interneuron.workflow.config.kinds import FILES, KINDS
+from interneuron.workflow.config.kinds import FILES, KINDS, MAKER
 from interneuron.workflow.config.networks import EvaluateAttacks, EvaluateBoundaries
 from interneuron.workflow.config.neurons import Evaluate
 from interneuron.workflow.fingerprint import Fingerprints, strings
@@ -278,12 +278,14 @@ class Plan:
         return f"results/studies/{wildcards.study}/{wildcards.block}/{FILES['attacks']}" if made else []
 
     def evaluated(self, wildcards: Any) -> dict[str, Any]:
-        """What the metrics of a study are made from, by its kind."""
+        """What the metrics of a study are made from, by its kind; of features where its graphs are."""
         outside = {"data": self.data, "training": self.training, "judge": self.judge_training}
         folder = f"results/studies/{wildcards.study}/{wildcards.block}"
+        study = self.project.studies[wildcards.study]
+        reads = KINDS[study.kind].reads + (("features",) if study.features is not None else ())
         return {
             name: outside[name](wildcards) if name in outside else f"{folder}/{FILES[name]}"
-            for name in KINDS[self.project.studies[wildcards.study].kind].reads
+            for name in dict.fromkeys(reads)
         }
 
     def step(self, name: str) -> Callable[[Any], dict[str, Any]]:
@@ -297,12 +299,19 @@ class Plan:
 
         return settings
 
+    def embedded(self, wildcards: Any) -> dict[str, Any]:
+        """Params of the step `features`: its section, and whether selections are tested in its features."""
+        study = self.project.studies[wildcards.study]
+        return self.step("features")(wildcards) | {"tested": study.choose is not None}
+
     def structure(self, wildcards: Any) -> dict[str, Any]:
         """Params of the step `structure`: its section, and the parts of the data that the model was trained on."""
         parts = getattr(self.project.owner(wildcards.study), "parts", [])
         return self.step("structure")(wildcards) | {"parts": [part.model_dump(mode="json") for part in parts]}
 
     def _study_files(self, study: str, name: str) -> list[str]:
+        if MAKER[name] not in self.project.studies[study].steps():
+            return []  # such as the metrics of a study without the section `evaluate`
         blocks = self.blocks(self.project.owner(study))
         return [f"results/studies/{study}/{block}/{FILES[name]}" for block in blocks]
 

@@ -132,7 +132,8 @@ def _place(kind: Any, error: Any, data: Any) -> tuple[list[str], list[Any]]:
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         path.append(error["ctx"]["discriminator"].strip("'"))
         error["input"] = data.get(path[-1], MISSING)
-        tags = [repr(tag) for kind in kinds for tag in literals(kind, path[-1])]
+        models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        tags = [repr(tag) for kind in models for tag in literals(kind, path[-1])]
         error["ctx"]["expected_tags"] = listed(tags, " or ")
     return path, holders
 

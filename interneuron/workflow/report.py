@@ -105,6 +105,11 @@ CAPTIONS = {
         "Wrong labels found against the share of samples inspected, and found by each method once the paper's share is "
         "inspected; median over the seeds and its 95 % interval."
     ),
+    "suspects.png": (
+        "Samples whose labels are most suspect, in each method's order: the sample's number in the prepared data, the "
+        "label that it has, and the one that a cross-validated logistic regression gives it. Labels known to be wrong "
+        "are in another colour. The whole list is suspects.tsv beside the study's other files."
+    ),
     "gallery.png": (
         "Samples that come first by influence, by the explanation function alone, and by the smallest margin: "
         "what the network took each for, and what it is."

@@ -14,13 +14,11 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from interneuron.errors import InputError
-from interneuron.workflow.config.datasets import Dataset, ImagenetReader, PhotosReader
+from interneuron.workflow.config.datasets import Dataset
 from interneuron.workflow.config.fields import Entry, Name, Text, once
 from interneuron.workflow.config.files import Files
-from interneuron.workflow.config.kinds import KINDS as STUDIES
-from interneuron.workflow.config.models import JudgeModel, Model, PhotoModel
-from interneuron.workflow.config.regions import Regions
-from interneuron.workflow.config.structured import check_structure
+from interneuron.workflow.config.fit import check_fit
+from interneuron.workflow.config.models import Model, PhotoModel
 from interneuron.workflow.config.studies import Study
 from interneuron.workflow.config.yaml_text import parsed
 from interneuron.workflow.fingerprint import strings
@@ -183,7 +181,7 @@ def project(config: Mapping[str, Any], root: Path, where: str = "config") -> Pro
                 datasets[dataset], _ = _entry(root, "datasets", dataset, place)
                 _check_members(root, dataset, datasets[dataset])
         try:
-            _check_fit(study, models, datasets)
+            check_fit(study, models, datasets)
         except RefusedError as error:
             file = file_of(layers, error.key.split("."))
             raise refusal(file, error.key, error.got, error.takes) from None
@@ -203,88 +201,6 @@ def _check_members(root: Path, name: str, dataset: Dataset) -> None:
         if file.members is not None and not (Path(root) / "config/datasets" / file.members).is_file():
             takes = "the name of a file beside the entry"
             raise refusal(f"config/datasets/{name}.yaml", f"files.{index}.members", file.members, takes)
-
-
-def _check_fit(study: Study, models: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
-    """Refuse a study that asks for what its model, judge or dataset does not have."""
-    wanted = STUDIES[study.kind].architectures
-    exists = study.model is not None and isinstance(models[study.model], PhotoModel)
-    if exists:
-        for key in ("dataset", "seeds", "block"):
-            if getattr(study, key) is None:
-                takes = f"a value, since model {study.model} exists and is of no dataset and no seeds"
-                raise RefusedError(key, MISSING, takes)
-    if study.graph is not None and study.graph.samples.classes is not None:
-        dataset = study.dataset or models[study.models()[0]].dataset
-        there = datasets[dataset].prepare.classes
-        _check_indices("graph.samples.classes", study.graph.samples.classes, there, f"classes of dataset {dataset}")
-    for name in {study.dataset or models[study.models()[0]].dataset}:
-        if (datasets[name].step == "link") != (study.kind == "active"):
-            takes = "a dataset that is a graph" if study.kind == "active" else "a dataset that is no graph"
-            raise RefusedError("dataset" if study.dataset else "model", study.dataset or study.model, takes)
-    if study.model is None:
-        return
-    model = models[study.model]
-    if wanted and model.architecture not in wanted:
-        takes = f"a model of architecture {listed(wanted, ' or ')}, not {model.architecture}"
-        raise RefusedError("model", study.model, takes)
-    if exists:
-        _check_photos(study, datasets)
-        return
-    if study.seeds is not None and not STUDIES[study.kind].samples:
-        raise RefusedError("seeds", study.seeds, f"none, since model {study.model} has {model.seeds} of its own")
-    if study.judge is not None:
-        judge = models[study.judge]
-        if not isinstance(judge, JudgeModel):
-            raise RefusedError("judge", study.judge, f"a model of architecture judge, not {judge.architecture}")
-        if judge.dataset != model.dataset:
-            takes = f"a judge of the model's dataset {model.dataset}, not of {judge.dataset}"
-            raise RefusedError("judge", study.judge, takes)
-    if datasets[model.dataset].step != "prepare" and model.architecture not in ("mlp", "autoencoder"):
-        raise RefusedError("model", study.model, f"a model of images, and {model.dataset} is a table")
-    classes = f"classes of dataset {model.dataset}"
-    latents = f"latents of model {study.model}"
-    for step in (study.activations, study.ace):
-        if step is not None:
-            key = "activations.digits" if step is study.activations else "ace.digits"
-            _check_indices(key, step.digits, datasets[model.dataset].prepare.classes, classes)
-    if study.activations is not None and study.activations.latents != "active":
-        _check_indices("activations.latents", study.activations.latents, model.arguments.latents, latents)
-    if study.structure is not None:
-        check_structure(study.structure, study.evaluate, study.figures, model, datasets[model.dataset])
-    if study.regions is not None:
-        _check_features(study.regions, model.dataset, datasets[model.dataset])
-
-
-def _check_photos(study: Study, datasets: Mapping[str, Dataset]) -> None:
-    """Refuse a network of photos on anything else, or for classes that it does not know."""
-    assert study.dataset is not None
-    if not isinstance(datasets[study.dataset].prepare, PhotosReader | ImagenetReader):
-        raise RefusedError("dataset", study.dataset, f"a dataset of photos, which model {study.model} takes")
-    asked = study.influence is not None and study.influence.needs_features()
-    if study.features is not None and study.features.head is None and asked:
-        takes = f"a section, since model {study.model} was not trained on the classes of {study.dataset}"
-        raise RefusedError("features.head", MISSING, takes)
-
-
-def _check_features(regions: Regions, name: str, dataset: Dataset) -> None:
-    """Refuse names of features that the dataset lacks."""
-    there = dataset.prepare.feature_names()
-    asked = [(f"labellings.{index}", labelling.names()) for index, labelling in enumerate(regions.labellings)]
-    asked += [(f"profiles.{profile}", list(values)) for profile, values in regions.profiles.items()]
-    for key, features in asked:
-        for feature in features:
-            if feature not in there:
-                takes = (
-                    f"features of dataset {name}, {listed(there)}" if there else f"none: {name} has no named features"
-                )
-                raise RefusedError(f"regions.{key}", feature, takes)
-
-
-def _check_indices(key: str, indices: list[int], count: int, of: str) -> None:
-    for position, index in enumerate(indices):
-        if index >= count:
-            raise RefusedError(f"{key}.{position}", index, f"{of}, 0 to {count - 1}")
 
 
 def _entry(root: Path, kind: str, name: str, asked: str) -> tuple[Any, Layers]:

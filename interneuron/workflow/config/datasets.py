@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from interneuron.workflow.config.fields import Assignment, Count, Entry, Index, Name, RelativePath, Text
 from interneuron.workflow.config.files import Files
-from interneuron.workflow.config.readers import Reader
+from interneuron.workflow.config.readers import Reader, drawn
 from interneuron.workflow.config.structured_data import (
     CytometryReader,
     ModulesReader,
@@ -54,6 +54,10 @@ class DigitsReader(Reader):
         """The files that it reads, by key."""
         return {"file": self.file}
 
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return (8, 8)
+
 
 class UspsReader(Reader):
     """USPS zip-code digits, 16 x 16 grey values of -1 to 1, with a split of their own."""
@@ -66,6 +70,10 @@ class UspsReader(Reader):
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
         return {"train": self.train, "test": self.test}
+
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return (16, 16)
 
 
 class EnronReader(Reader):
@@ -81,6 +89,10 @@ class EnronReader(Reader):
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
         return {"file": self.file}
+
+    def shape(self) -> tuple[int, ...]:
+        """Words that are counted."""
+        return (self.words,)
 
 
 class _PhotoReader(Reader):
@@ -99,6 +111,10 @@ class _PhotoReader(Reader):
         """The files that it reads, by key."""
         return {"file": self.file}
 
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and colours."""
+        return (self.crop, self.crop, 3)
+
 
 class PhotosReader(_PhotoReader):
     """Photos in a tar archive: the class is the folder that a photo lies in, classes numbered by alphabet."""
@@ -110,6 +126,10 @@ class PhotosReader(_PhotoReader):
         examples=["validation"],
     )
     classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes.", examples=[2])
+
+    def splits(self) -> dict[str, int | None]:
+        """No test split without a folder of it."""
+        return dict.fromkeys(("train",) if self.test is None else ("train", "test"))
 
 
 class ImagenetReader(_PhotoReader):
@@ -127,6 +147,14 @@ class ImagenetReader(_PhotoReader):
             if number >= self.classes:
                 raise RefusedError(f"ids.{key}", number, f"a class of 0 to {self.classes - 1}")
         return self
+
+    def splits(self) -> dict[str, int | None]:
+        """All are to test on."""
+        return {"test": None}
+
+    def labels(self) -> list[int]:
+        """The classes of the ids."""
+        return sorted(set(self.ids.values()))
 
 
 class BooleanReader(Reader):
@@ -154,6 +182,10 @@ class BooleanReader(Reader):
     def feature_names(self) -> list[str]:
         """Names of the features."""
         return [f"v{number + 1}" for number in range(self.features)]
+
+    def splits(self) -> dict[str, int | None]:
+        """As they are drawn."""
+        return drawn(self.samples, self.test_share)
 
 
 class TitanicReader(Reader):
@@ -229,6 +261,9 @@ class Dataset(Files):
             takes = f"none for the reader {self.prepare.reader}" if paths else "at least one file"
             raise RefusedError("files", paths or MISSING, takes)
         self.check_files("prepare", self.prepare.names())
+        if self.prepare.splits().get("train") == 0:
+            share = getattr(self.prepare, "test_share", None)
+            raise RefusedError("prepare.test_share", share, "a share that leaves a sample to train on")
         return self
 
     @property

@@ -30,8 +30,9 @@ class Samples(Entry):
 class Graph(Entry):
     """Nearest neighbours of every sample, as many as the largest k asks for; smaller ones are cut from them."""
 
-    samples: Samples = Field(
-        default_factory=Samples, description="The samples that are nodes; with a step `features`, they are its own."
+    samples: Samples | None = Field(
+        default=None,
+        description="The samples that are nodes; left out: those of `features`, or without that step, the train split.",
     )
     components: Count | None = Field(
         default=None, description="Principal components that distances are taken in; all of x, if left out."
@@ -115,6 +116,12 @@ class Filter(Entry):
         "printed listing; or nothing."
     )
     p: Ks = Field(default=[1], description="Hops, each a filter (`f-alone` has none).", examples=[[1, 2, 3]])
+
+    @model_validator(mode="after")
+    def _hops(self) -> "Filter":
+        if self.variant == "f-alone" and len(self.p) > 1:
+            raise RefusedError("p", self.p, "nothing with f-alone, which has no hops")
+        return self
 
 
 def _filters_once(values: list[Filter]) -> list[Filter]:

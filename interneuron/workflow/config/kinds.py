@@ -25,7 +25,7 @@ STEPS = {
     "graph": Step(("graph.npz",)),
     "influence": Step(("influence.parquet",), ("graph",)),
     "choose": Step(("chosen.parquet",), ("influence",)),
-    "audit": Step(("audited.parquet",), ("influence",)),
+    "audit": Step(("audited.parquet", "suspects.tsv"), ("influence",)),
     "embed": Step(("embedding.safetensors",)),
     "active": Step(("active.parquet",), ("embed",)),
     "saliency": Step(("saliency.parquet", "overlays.safetensors")),
@@ -41,15 +41,17 @@ MAKER = {file.partition(".")[0]: name for name, step in STEPS.items() for file i
 class Kind:
     """A kind of study.
 
-    section: the step whose section makes a study one of this kind. reads: what its metrics are made from: names of
-    `FILES`, and `data`, `training`, `judge` (the judge's training). figures: what each picture is made from, beside
-    the training of the study's model, if it has one. architectures: of the models that it takes; none: it has no model.
+    sections: steps, any of whose sections makes a study one of this kind. reads: what its metrics are made from: names
+    of `FILES`, and `data`, `training`, `judge` (the judge's training). features: whether its graphs may be made in a
+    network's features, which its metrics are then made from too. figures: what each picture is made from, beside the
+    training of the study's model, if it has one. architectures: of the models that it takes; none: it has no model.
     samples: its seeds are samples of the data, and say nothing of the model, of which the first network is opened.
     """
 
-    section: str
+    sections: tuple[str, ...]
     reads: tuple[str, ...]
     figures: Mapping[str, tuple[str, ...]]
+    features: bool = False
     architectures: tuple[str, ...] = ()
     samples: bool = False
 
@@ -57,10 +59,18 @@ class Kind:
         """The steps that make what its metrics are made from."""
         return tuple(dict.fromkeys(MAKER[name] for name in self.reads if name in MAKER))
 
+    def takes(self) -> list[str]:
+        """All steps that a study of this kind may have."""
+        found = {*self.sections, *self.steps(), "evaluate"} | ({"features"} if self.features else set())
+        for step in reversed(STEPS):
+            if step in found:
+                found.update(STEPS[step].needs)
+        return [step for step in STEPS if step in found]
+
 
 KINDS = {
     "neurons": Kind(
-        section="activations",
+        sections=("activations", "ace", "cluster", "lesion"),
         reads=("data", "judge", "training", "activations", "ace", "clusters", "sweep", "lesions", "null"),
         figures={
             "classes.png": ("ace",),
@@ -79,7 +89,7 @@ KINDS = {
         architectures=("conditional-vae",),
     ),
     "regions": Kind(
-        section="regions",
+        sections=("regions",),
         reads=("training", "regions", "maps", "merging"),
         figures={
             "borders.png": ("regions", "maps"),
@@ -90,25 +100,31 @@ KINDS = {
         architectures=("mlp",),
     ),
     "prototypes": Kind(
-        section="choose",
+        sections=("choose",),
         reads=("data", "graph", "influence", "chosen"),
         figures={
             "criticisms.png": ("data", "chosen"),
             "errors.png": ("metrics",),
             "prototypes.png": ("data", "chosen"),
         },
+        features=True,
     ),
-    "labels": Kind(section="audit", reads=("influence", "audited"), figures={"recall.png": ("metrics",)}),
-    "active": Kind(section="active", reads=("active",), figures={"labels.png": ("metrics",)}),
+    "labels": Kind(
+        sections=("audit",),
+        reads=("influence", "audited"),
+        figures={"recall.png": ("metrics",), "suspects.png": ("suspects",)},
+        features=True,
+    ),
+    "active": Kind(sections=("active", "embed"), reads=("active",), figures={"labels.png": ("metrics",)}),
     "saliency": Kind(
-        section="saliency",
+        sections=("saliency",),
         reads=("saliency",),
         figures={"judged.png": ("metrics",), "overlays.png": ("overlays",)},
         architectures=("judge", "photo-network", "strided"),
         samples=True,
     ),
     "gsr": Kind(
-        section="structure",
+        sections=("structure",),
         reads=("training", "structure"),
         figures={
             "alignment.png": ("layers",),
@@ -132,13 +148,13 @@ KINDS = {
     ),
     # Last: studies of the kinds above may have these steps too.
     "attacks": Kind(
-        section="attack",
+        sections=("attack",),
         reads=("attacks", "features", "influence"),
         figures={"attacks.png": ("data", "attacks"), "histograms.png": ("features", "influence")},
         architectures=("strided",),
     ),
     "boundaries": Kind(
-        section="features",
+        sections=("features",),
         reads=("data", "features", "influence"),
         figures={
             "gallery.png": ("data", "features", "influence"),
@@ -146,5 +162,5 @@ KINDS = {
         },
         architectures=("strided", "photo-network"),
     ),
-    "influence": Kind(section="influence", reads=("influence",), figures={}),
+    "influence": Kind(sections=("influence", "graph"), reads=("influence",), figures={}),
 }

@@ -19,7 +19,7 @@ class Choose(Entry):
         examples=[[110, 220, 410]],
     )
     gamma: Positive = Field(description="Of MMD-critic's kernel exp(-gamma |a - b|²).", examples=[0.026])
-    thresholds: Annotated[list[Share], AfterValidator(sorted_once)] = Field(
+    thresholds: Annotated[list[Annotated[float, Field(gt=0, le=1)]], AfterValidator(sorted_once)] = Field(
         default=[0.5],
         description="Prototypes are ranked by f among this share of the samples, those of least influence, beside the "
         "ranking by influence alone.",
@@ -31,7 +31,11 @@ class Choose(Entry):
 
 
 class Audit(Entry):
-    """Wrong labels looked for by influence, and by what it is compared with."""
+    """Wrong labels looked for by influence, and by what it is compared with.
+
+    Where `influence.flip` mislabels some, how many of them are found; where it is 0, only who is suspected: the labels
+    that are wrong by themselves are not known.
+    """
 
     flip: Share = Field(description="As in `influence`, which it is taken from.")
     shares: Shares = Field(
@@ -40,6 +44,9 @@ class Audit(Entry):
     )
     decay: Positive = Field(default=1e-4, description="Weight decay of the logistic regressions.")
     folds: Annotated[int, Field(ge=2)] = Field(default=5, description="Folds of the cross-validation.")
+    suspects: Count = Field(
+        default=20, description="Samples that are listed as suspects of each method, those of the highest scores."
+    )
 
 
 class EvaluatePrototypes(Entry):

@@ -64,8 +64,8 @@ class Features(Entry):
     pool: Literal["average"] | None = Field(
         default=None, description="`average`: of a layer with channels and positions, the means over the positions."
     )
-    samples: Samples = Field(
-        default_factory=Samples, description="The samples; with a step `attack`, they are those that were attacked."
+    samples: Samples | None = Field(
+        default=None, description="The samples; left out: those of `attack`, or without that step, the train split."
     )
     head: Head | None = Field(default=None, description="What scores the classes; the network, if left out.")
     reference: bool = Field(default=False, description="Whether features of all training samples are kept, for `kde`.")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from interneuron.workflow.config.fields import Count, Finite, Index, Positive, RelativePath, Text
-from interneuron.workflow.config.readers import Reader
+from interneuron.workflow.config.readers import Reader, drawn
 
 _TestShare = Annotated[float, Field(gt=0, lt=1)]
 
@@ -34,6 +34,10 @@ class ModulesReader(Reader):
         """Names of the features: module and number."""
         return [f"m{module + 1}.{number + 1}" for module in range(self.modules) for number in range(self.repeats)]
 
+    def splits(self) -> dict[str, int | None]:
+        """As they are drawn."""
+        return drawn(self.classes * self.samples, self.test_share)
+
 
 class NestedReader(Reader):
     """Generated: clusters of two sub-clusters each."""
@@ -59,6 +63,10 @@ class NestedReader(Reader):
     def feature_names(self) -> list[str]:
         """Names of the features: cluster and number."""
         return [f"g{group + 1}.{number + 1}" for group in range(self.groups) for number in range(self.features)]
+
+    def splits(self) -> dict[str, int | None]:
+        """As they are drawn."""
+        return drawn(self.samples, self.test_share)
 
 
 class CytometryReader(Reader):
@@ -99,6 +107,10 @@ class TurntableReader(Reader):
         """The files that it reads, by key."""
         return {"file": self.file}
 
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return (32, 32)
+
 
 class TeapotsReader(Reader):
     """A teapot that turns once around, 400 views in colour; of these, 72 views 5 degrees apart are to test on."""
@@ -111,3 +123,7 @@ class TeapotsReader(Reader):
     def names(self) -> dict[str, str]:
         """The files that it reads, by key."""
         return {"file": self.file}
+
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and colours."""
+        return (self.side, self.side, 3)

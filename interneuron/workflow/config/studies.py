@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from interneuron.errors import InputError
 from interneuron.workflow.config.active import Active, Embed, EvaluateActive
 from interneuron.workflow.config.fields import Count, Entry, Name, Text, once
-from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence
+from interneuron.workflow.config.graphs import EvaluateInfluence, Graph, Influence, Samples
 from interneuron.workflow.config.kinds import KINDS, STEPS
 from interneuron.workflow.config.margin import Audit, Choose, EvaluateLabels, EvaluatePrototypes
 from interneuron.workflow.config.networks import Attack, EvaluateAttacks, EvaluateBoundaries, Features
@@ -52,6 +52,7 @@ Figure = Literal[
     "ring.png",
     "sizes.png",
     "supernodes.png",
+    "suspects.png",
     "traversal.gif",
     "traversal.png",
     "variants.png",
@@ -132,7 +133,7 @@ TAKEN = (
 
 def _kind(sections: Set[str]) -> str:
     """Name of the kind of a study that has these sections."""
-    return next((name for name, kind in KINDS.items() if kind.section in sections), "neurons")
+    return next((name for name, kind in KINDS.items() if not sections.isdisjoint(kind.sections)), "neurons")
 
 
 class Study(Entry):
@@ -208,6 +209,8 @@ class Study(Entry):
     def _consistent(self) -> "Study":
         self._check_owner()
         for step in self.steps():
+            if step not in (takes := KINDS[self.kind].takes()):
+                raise RefusedError(step, "given", f"no section in a study of {self.kind}, which has {listed(takes)}")
             needed = KINDS[self.kind].steps() if step == "evaluate" else STEPS[step].needs
             for other in needed:
                 if getattr(self, other) is None:
@@ -277,6 +280,20 @@ class Study(Entry):
         """The steps that it uses."""
         return [step for step in STEPS if getattr(self, step) is not None]
 
+    @property
+    def samples_key(self) -> str:
+        """The key that says which samples are nodes: those that are attacked, those with features, or the graph's."""
+        return f"{next((step for step in ('attack', 'features') if getattr(self, step) is not None), 'graph')}.samples"
+
+    @property
+    def samples(self) -> Samples | None:
+        """The samples that are nodes, in all of its steps; None where it has no graph of samples."""
+        section = getattr(self, self.samples_key.partition(".")[0])
+        return None if section is None else section.samples or Samples()
+
     def settings(self, step: str) -> dict[str, Any]:
         """What a step gets."""
-        return getattr(self, step).model_dump(mode="json")
+        values: dict[str, Any] = getattr(self, step).model_dump(mode="json")
+        if step in ("features", "graph") and self.samples is not None:
+            values["samples"] = self.samples.model_dump(mode="json")
+        return values
