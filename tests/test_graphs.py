@@ -237,11 +237,13 @@ def test_self_loops_and_nodes_without_links():
     [
         ([[0, 4]], None, "a link names node 4; a graph on 4 nodes takes 0 to 3"),
         ([[-1, 2]], None, "names node -1"),
-        ([[0.5, 2]], None, "links are float64"),
-        ([0, 2], None, r"links are int64 \[2\]"),
-        ([[0, 1]], [-1.0], "each takes one finite number above 0"),
-        ([[0, 1]], [np.nan], "each takes one finite number above 0"),
-        ([[0, 1]], [1, 2], r"weights \[2\] of 1 links"),
+        ([[0.5, 2]], None, r"links hold 0\.5, and take whole numbers"),
+        ([0, 2], None, r"links have the shape \[2\], and take \[links, 2\]"),
+        ([[0, 1]], [-1.0], "weights of links run from -1 to -1, and take float32 numbers above 0"),
+        ([[0, 1]], [1e200], "weights of links run from 1e.200 to 1e.200, and take float32"),
+        ([[0, 1]], [1e-200], "take float32 numbers above 0"),
+        ([[0, 1]], [np.nan], "weights of links hold NaN"),
+        ([[0, 1]], [1, 2], r"weights of links have the shape \[2\], and take \[1\]"),
     ],
 )
 def test_what_lists_of_links_refuse(links, weights, words):
