@@ -44,9 +44,10 @@ def influence(
 def high_pass(shift: sparse.csr_array, f: npt.ArrayLike, p: int = 1) -> npt.NDArray[np.floating]:
     """Magnitude of the graph high-pass filter I - A^p on f: |f - A^p f| [n], or for columns its rows' Euclidean norms.
 
-    shift: A [n, n], of `interneuron.graphs.normalise`; f [n] or [n, columns]; p hops. In A's precision, or f's where it differs in late digits
-    only; p products of A and f, no power of A is formed. Source: the paper, section "Definitions": the filter, and its magnitude as the
-    influence (Dong, Thanou et al., IEEE Signal Processing Magazine 37, 2020).
+    shift: A [n, n], of `interneuron.graphs.normalise`; f [n] or [n, columns]; p hops. In A's precision, or f's where it
+    differs in late digits only; p products of A and f, no power of A is formed. Source: the paper, section
+    "Definitions": the filter, and its magnitude as the influence (Dong, Thanou et al., IEEE Signal Processing Magazine
+    37, 2020).
 
     Raises InputError for p below 1, and f of another length, with NaN or infinite values.
     """

@@ -114,11 +114,12 @@ def placed(samples: Sequence[Floats], scale: np.ufunc, by: float) -> tuple[list[
     return found, half, False
 
 
-def checked_labels(labels: npt.ArrayLike, n: int, least: int = 2, what: str = "labels") -> npt.NDArray[Any]:
-    """Labels [n], whole numbers or text, as an array of int64 or text.
+def checked_labels(labels: npt.ArrayLike, n: int | None, least: int = 2, what: str = "labels") -> npt.NDArray[Any]:
+    """Labels [n], whole numbers or text, as an array of int64 or text; n None: any number of them, but 0.
 
     Raises InputError for another shape, fractions, NaN, anything else, and for fewer than `least` classes.
     """
+    axis: str | int = "samples" if n is None else n
     try:
         values = np.asarray(labels)
     except (TypeError, ValueError, RuntimeError):
@@ -127,9 +128,11 @@ def checked_labels(labels: npt.ArrayLike, n: int, least: int = 2, what: str = "l
     if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
         values = values.astype(str)
     if values.dtype.kind not in "US":
-        values = whole(what, labels, n)
-    elif values.shape != (n,):
-        raise InputError(f"{what} have the shape {list(values.shape)}, and take [{n}]")
+        values = whole(what, labels, axis)
+    elif values.ndim != 1 or n not in (None, len(values)):
+        raise InputError(f"{what} have the shape {list(values.shape)}, and take [{axis}]")
+    if not len(values) and least:
+        raise InputError(f"{what} are none, and this takes one or more")
     if len(np.unique(values)) < least:
         raise InputError(f"all {what} are {values[0]}; this takes two classes or more")
     return values
@@ -145,9 +148,9 @@ def matching_labels(
     return first, second
 
 
-def checked_index(what: str, index: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
-    """Numbers of samples, int64 [.]. Raises InputError for what is no whole number from 0 to n - 1."""
-    values = whole(what, index, "samples")
+def checked_index(what: str, index: npt.ArrayLike, n: int, least: int = 0) -> npt.NDArray[np.int64]:
+    """Numbers of samples, int64 [.], `least` or more. Raises InputError for what is no whole number from 0 to n - 1."""
+    values = whole(what, index, "samples", least=least)
     if values.size and not (values.min() >= 0 and values.max() < n):
         wrong = values.min() if values.min() < 0 else values.max()
         raise InputError(f"{what} hold {wrong}; {n:,} samples take 0 to {n - 1}")

@@ -7,7 +7,6 @@ published text follow its words.
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-
 from scipy.spatial.distance import cdist
 
 from interneuron import graphs
@@ -86,8 +85,8 @@ def kernel_density(
         f(i) = (1 / |X_t|) sum_{s in X_t} exp(-|phi(x_i) - phi(s)|^2 / bandwidth^2),  t the class predicted for x_i.
 
     x [n, d] and train_x [m, d] are the features phi (a network's last hidden layer), predicted [n], train_labels [m].
-    The logarithm is taken before anything underflows; digits as `interneuron.kernels.placed` keeps them. Source: Feinman et al., arXiv:1703.00410, as in the paper's case
-    V; bandwidth^2 = 20 in Carlini and Wagner (AISec 2017).
+    The logarithm is taken before anything underflows; digits are kept as by `interneuron.kernels.placed`. Source:
+    Feinman et al., arXiv:1703.00410, as in the paper's case V; bandwidth^2 = 20 in Carlini and Wagner (AISec 2017).
 
     Raises InputError for shapes that don't fit, values that are not finite, a bandwidth that is not above 0, and a
     predicted class without training samples.

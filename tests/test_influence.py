@@ -144,11 +144,11 @@ def test_input_is_left_as_it_was():
     [
         (np.zeros(59), 1, r"f has the shape \[59\]; a graph of 60 nodes takes \[60\] or \[60, columns\]"),
         (np.zeros((60, 2, 2)), 1, r"f has the shape \[60, 2, 2\]"),
-        (np.where(np.arange(60) == 7, np.nan, 0), 1, r"values of f hold NaN or infinite numbers \(first at \[7\]"),
+        (np.where(np.arange(60) == 7, np.nan, 0), 1, r"values of f hold NaN .*first at \[7\]"),
         (
             np.where(np.arange(120) == 15, np.inf, 0).reshape(60, 2),
             1,
-            r"values of f hold NaN or infinite numbers \(first at \[7, 1\]",
+            r"values of f hold NaN .*first at \[7, 1\]",
         ),
         (np.zeros(60), 0, "p is 0; influence takes 1 hop or more"),
     ],

@@ -147,7 +147,7 @@ def test_log_density_does_not_underflow():
             np.zeros((2, 3)),
             [0, 0],
             1.0,
-            r"features of training samples have the shape \[4, 2\], and take \[samples, 3\]",
+            r"of training samples have the shape \[4, 2\], and take \[samples, 3\]",
         ),
         (np.zeros((2, 2)), [0], 1.0, r"predicted classes have the shape \[1\], and take \[2\]"),
         (np.zeros((2, 2)), [0, 5], 1.0, "class 5 is predicted, but no training sample has it"),
@@ -167,7 +167,7 @@ def test_size_ratio_and_margin():
     np.testing.assert_allclose(size_ratio([2, 8, 4]), [0.25, 1, 0.5])
     np.testing.assert_allclose(prediction_margin([[0.1, 0.7, 0.2], [3, -1, 3], [0, 1, 5]]), [0.5, 0, 4])
     for sizes in ([], [1, 0], [[1, 2]], [1, np.nan]):
-        with pytest.raises(InputError, match="^sizes "):
+        with pytest.raises(InputError, match=r"^sizes "):
             size_ratio(sizes)
     with pytest.raises(InputError, match=r"scores have the shape \[3, 1\], and take 2 classes or more"):
         prediction_margin(np.zeros((3, 1)))
