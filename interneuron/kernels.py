@@ -124,7 +124,7 @@ def checked_labels(labels: npt.ArrayLike, n: int | None, least: int = 2, what: s
         values = np.asarray(labels)
     except (TypeError, ValueError, RuntimeError):
         # What is wrong with it, `whole` says.
-        values = whole(what, labels, n)
+        values = whole(what, labels, axis)
     if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
         values = values.astype(str)
     if values.dtype.kind not in "US":

@@ -225,7 +225,7 @@ def test_what_label_scores_refuse():
     with pytest.raises(InputError, match="all labels are 1; this takes two classes or more"):
         baselines.confident_learning(np.full((20, 3), 1 / 3), [1] * 20)
     with pytest.raises(InputError, match="features times weights are beyond 1e308"):
-        baselines.logistic_regression(x, labels).probabilities(1e308 * np.sign(x))
+        baselines.Logistic(np.arange(2), np.array([[2.0]])).probabilities([[1e308]])
 
 
 PROBABILITIES = np.array([[0.1, 0.7, 0.2], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.8, 0.1, 0.1], [0.9, 0.05, 0.05]])
