@@ -323,7 +323,8 @@ def _features(x: npt.ArrayLike) -> tuple[Floats, int]:
             if np.array_equal(single, values):
                 values = single
     power = int(np.frexp(spread)[1]) if 0 < extent.max() < 1e-100 else 0
-    return np.ldexp(values, -power) if power else values, power
+    # Compiled code takes arrays of one layout.
+    return np.require(np.ldexp(values, -power) if power else values, requirements=["C", "W"]), power
 
 
 def _directions(x: npt.ArrayLike) -> Float64:
