@@ -121,9 +121,8 @@ def nearest_neighbour_errors(
     chosen: samples in the order of their choice. Raises InputError for counts that are not rising, or above the choice,
     for shapes that don't fit, NaN, and labels that are not alike.
     """
-    if np.ndim(near) != 2:
-        raise InputError(f"distances have the shape {list(np.shape(near))}, and take [test samples, samples]")
-    near = np.asarray(near)
+    if type(near) is not np.ndarray or near.ndim != 2:
+        near = numbers("distances", near, "test samples", "samples")
     known, wanted = matching_labels(labels, near.shape[1], test_labels, len(near), "labels", "test labels")
     picked = checked_index("chosen samples", chosen, near.shape[1])
     if list(counts) != sorted(set(counts)) or not counts or not 1 <= counts[0] <= counts[-1] <= len(picked):
@@ -325,8 +324,10 @@ def pagerank(w: sparse.csr_array, damping: float = 0.85) -> Float64:
     graph = graphs.checked(w)
     if not 0 <= damping < 1:
         raise InputError(f"damping is {damping:g}; PageRank takes 0 or more and less than 1")
+    # SciPy adds float32 up in float32, whatever the sum's type: ranks would never come to rest.
+    graph = graph.astype(np.float64, copy=False)
     n, degree = graph.shape[0], graphs.degrees(graph)
-    back = graph.T.tocsr().astype(np.float64)
+    back = graph.T.tocsr()
     ends = degree == 0
     rank = np.full(n, 1 / n)
     # Each round leaves at most `damping` of the error.

@@ -71,6 +71,8 @@ def spearman(x: npt.ArrayLike, threads: int = 1) -> Float32:
     from scipy.linalg.blas import ssyrk
 
     values = _checked(x)
+    if not len(values):
+        return np.zeros((0, 0), np.float32)
     still = constant(values)
     if still.any():
         raise InputError(

@@ -293,6 +293,14 @@ def test_pagerank_is_networkxs(seed, n, directed):
     np.testing.assert_allclose(got, [want[i] for i in range(n)], atol=1e-10)
 
 
+def test_pagerank_of_float32_weights_comes_to_rest():
+    """Their sums are not those of float64 in the last digits."""
+    w = graphs.knn_graph(graphs.neighbours(rng.normal(size=(60, 3)), 7), weights="gaussian")
+    assert w.dtype == np.float32
+    want = nx.pagerank(nx.from_scipy_sparse_array(w.astype(np.float64)), 0.85, tol=1e-13, max_iter=1000)
+    np.testing.assert_allclose(baselines.pagerank(w), [want[i] for i in range(60)], atol=1e-10)
+
+
 def test_what_pagerank_refuses():
     with pytest.raises(InputError, match="damping is 1; PageRank takes 0 or more and less than 1"):
         baselines.pagerank(graphs.from_links([[0, 1]], 2), 1.0)

@@ -1,9 +1,10 @@
-"""What public functions of samples owe their input: moved, scaled, in another order, of another kind, or none at all."""
+"""What public functions of samples owe their input: moved, scaled, in another order, of another kind, or none."""
 
 import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +108,12 @@ def grid(s: Any, d: Data) -> np.ndarray:
     return clustering.preference_grid(s, np.median(d.s) - 9 * d.unit, 6, 0.1 * d.unit)
 
 
+def plateau(p: Any, d: Data) -> tuple:
+    count = len(np.unique(d.f))
+    found = clustering.plateau(p, 9 - np.arange(count) // 6, np.ones(count, bool))
+    return found.chosen, found.length
+
+
 def margin(f: Any, d: Data) -> tuple:
     found = saliency.margin_saliency(f, image(d), 4)
     return found.effect, found.influence, found.saliency
@@ -129,28 +136,16 @@ class Row(NamedTuple):
     rtol: float = 1e-5
 
 
-def X(d: Data) -> np.ndarray:
-    return d.x
+X, F, S, W = map(attrgetter, "xfsw")
 
 
-def F(d: Data) -> np.ndarray:
-    return d.f
-
-
-def S(d: Data) -> np.ndarray:
-    return d.s
-
-
-def W(d: Data) -> np.ndarray:
-    return d.w
-
-
-def A(d: Data) -> np.ndarray:
-    """Activations [alphas, draws, neurons], the samples being neurons."""
+def activations(d: Data) -> np.ndarray:
+    """Of neurons, which the samples are here: [alphas, draws, neurons]."""
     return d.x.T.reshape(2, 2, N)
 
 
-def T(d: Data) -> torch.Tensor:
+def tensor(d: Data) -> torch.Tensor:
+    """Of neurons, which the samples are here: [samples, neurons]."""
     return torch.from_numpy(np.ascontiguousarray(d.x.T))
 
 
@@ -181,8 +176,8 @@ TABLE = [
     Row("signals.mmd", X, lambda x, d: signals.mmd(x, d.w, gamma(d)), "same", 0, "rows"),
     Row("signals.mmd", X, lambda x, d: signals.mmd(x, d.w, gamma(d), d.y), "same", 0, "rows"),
     Row("signals.distrust", W, lambda w, d: signals.distrust(w, d.y), None, 0, "rows"),
-    Row("signals.kernel_density", X, lambda x, d: signals.kernel_density(x, d.y, d.others, np.arange(9) % 3, d.unit, True),
-        "same", 0, "rows"),
+    Row("signals.kernel_density", X, lambda x, d: signals.kernel_density(
+        x, d.y, d.others, np.arange(9) % 3, d.unit, True), "same", 0, "rows"),
     Row("signals.size_ratio", lambda d: abs(d.f) + d.unit, lambda f, d: signals.size_ratio(f), None, 0, "rows"),
     Row("signals.prediction_margin", X, lambda x, d: signals.prediction_margin(x), "same", 1, "rows"),
     Row("baselines.mmd_critic", X, critic, ("same",) * 3, (0,) * 3, ("index", "index", "rows")),
@@ -222,7 +217,8 @@ TABLE = [
     Row("influence.high_pass", F, lambda f, d: influence.high_pass(graphs.normalise(d.w, "random-walk"), f),
         "same", 1, "rows"),
     Row("influence.as_published", F, lambda f, d: influence.as_published(d.w / d.unit, f), None, 0, "rows"),
-    Row("influence.prototypes", F, lambda f, d: influence.prototypes(f, d.x[:, 0], 6, "f-most", 0.5), "same", 0, "index"),
+    Row("influence.prototypes", F, lambda f, d: influence.prototypes(f, d.x[:, 0], 6, "f-most", 0.5),
+        "same", 0, "index"),
     Row("influence.criticisms", F, lambda f, d: influence.criticisms(f, 6, d.y), "same", 0, "index"),
     Row("clustering.affinity_propagation", S, lambda s, d: together(clustering.affinity_propagation(
         s, np.median(d.s)).labels), "same", 0, "matrix"),
@@ -230,17 +226,16 @@ TABLE = [
         s, np.median(d.s) - 10 * d.unit).exemplars, "same", 0, None),
     Row("clustering.sweep", S, lambda s, d: clustering.sweep(s, grid(s, d)).counts, "same", 0, "same"),
     Row("clustering.preference_grid", S, grid, "moves", 1, "same"),
-    Row("clustering.plateau", lambda d: np.sort(d.f)[::-1], lambda p, d: (lambda one: (one.chosen, one.length))(
-        clustering.plateau(p, np.repeat([9, 6, 4, 2], N // 4), np.ones(N, bool))), ("same",) * 2, (0, 0), ("same",) * 2),
+    Row("clustering.plateau", lambda d: np.unique(d.f)[::-1], plateau, ("same",) * 2, (0, 0), ("same",) * 2),
     Row("clustering.silhouette", S, lambda s, d: clustering.silhouette(s, d.y), None, None, "same"),
     Row("similarity.constant", X, lambda x, d: similarity.constant(x), "same", 0, "rows"),
     Row("similarity.ranks", X, lambda x, d: similarity.ranks(x), "same", 0, "rows"),
     Row("similarity.spearman", X, lambda x, d: similarity.spearman(x), "same", 0, "matrix"),
     Row("similarity.spearman", lambda d: d.x.T, lambda x, d: similarity.spearman(x), "same", 0, "same"),
-    Row("similarity.individual_effects", A, lambda y, d: similarity.individual_effects(y).reshape(4, N),
+    Row("similarity.individual_effects", activations, lambda y, d: similarity.individual_effects(y).reshape(4, N),
         "same", 1, "columns"),
-    Row("similarity.repeated_effects", A, lambda y, d: similarity.repeated_effects(y, 1, [[0, 1], [1, 0]]).reshape(4, N),
-        "same", 1, "columns"),
+    Row("similarity.repeated_effects", activations, lambda y, d: similarity.repeated_effects(
+        y, 1, [[0, 1], [1, 0]]).reshape(4, N), "same", 1, "columns"),
     Row("saliency.superpixels", lambda d: 0.5 + np.tanh(d.x.reshape(8, 12) / d.unit) / 2,
         lambda x, d: saliency.superpixels(x, [4], 100.0).labels, None, 0, None),
     Row("saliency.Superpixels.spread", F, lambda f, d: image(d).spread(f), "moves", 1, None),
@@ -260,10 +255,10 @@ TABLE = [
         x, d.w / d.unit, 9, generator(0, "orders"), larger=True).observed, "same", 0, "same"),
     Row("structure.preferred", X, lambda x, d: structure.preferred(x, np.arange(N)), "same", 0, None),
     Row("structure.agreement", F, lambda f, d: structure.agreement(f, d.x[:, 0]).kendall, "same", 0, "same"),
-    Row("coactivation.squared_distances", T, lambda z, d: coactivation.squared_distances(z), "same", 2, "matrix"),
-    Row("coactivation.adaptive_kernel", T, lambda z, d: coactivation.adaptive_kernel(z), "same", 0, "matrix"),
-    Row("coactivation.nearest_neighbours", T, lambda z, d: coactivation.nearest_neighbours(z), "same", 0, "matrix"),
-    Row("coactivation.silent", T, lambda z, d: coactivation.silent(z), "same", 0, "rows"),
+    Row("coactivation.squared_distances", tensor, lambda z, d: coactivation.squared_distances(z), "same", 2, "matrix"),
+    Row("coactivation.adaptive_kernel", tensor, lambda z, d: coactivation.adaptive_kernel(z), "same", 0, "matrix"),
+    Row("coactivation.nearest_neighbours", tensor, lambda z, d: coactivation.nearest_neighbours(z), "same", 0, "matrix"),
+    Row("coactivation.silent", tensor, lambda z, d: coactivation.silent(z), "same", 0, "rows"),
     Row("parsimony.principal_frame", X, lambda x, d: (lambda one: (one.mean, one.scale, one.share))(
         parsimony.principal_frame(x)), ("moves", "same", "same"), (1, 1, 0), ("same",) * 3),
     Row("parsimony.nearest_groups", X, lambda x, d: parsimony.nearest_groups(x, d.others), "same", 0, "rows"),
@@ -429,7 +424,7 @@ def test_what_is_no_number_is_refused(row: Row) -> None:
     nothing[(1,) * given.ndim] = None
     wrong = [nan, nan.tolist(), nothing, given.astype(str), given.astype(complex), given.astype("datetime64[s]")]
     wrong += [] if row.name in RANKED else [infinite, infinite.astype(np.float32)]
-    wrong += [np.ma.masked_less(given, np.median(given)), torch.from_numpy(given).requires_grad_(), "text", None, {}]
+    wrong += [np.ma.masked_equal(given, given.max()), torch.from_numpy(given).requires_grad_(), "text", None, {}]
     wrong += [[[1.0, 2.0], [3.0]], given[0].ravel()[:0]]
     for values in wrong:
         with pytest.raises(InputError):
@@ -442,9 +437,15 @@ def test_other_shapes_are_refused(row: Row) -> None:
         return
     d = data(7)
     given = np.array(row.input(d))
-    for values in (given[None, None], given.ravel()[0], given[:0]):
+    for values in (given[None, None], given.ravel()[0]):
         with pytest.raises(InputError):
             row.call(values, d)
+    try:
+        found = row.call(given[:0], d)
+    except InputError:
+        return
+    # Of no samples there are no results.
+    assert np.size(found) == 0
 
 
 LABELS = {
