@@ -246,7 +246,8 @@ def degrees(w: sparse.csr_array) -> Float64:
     Raises InputError as `checked` does, and for weights that add up to more than float64 has numbers.
     """
     graph = checked(w)
-    degree = np.asarray(graph.sum(axis=1, dtype=np.float64))
+    with np.errstate(over="ignore"):
+        degree = np.asarray(graph.sum(axis=1, dtype=np.float64))
     if not np.isfinite(degree).all():
         raise InputError(f"weights of node {int(np.argmax(degree))} add up to more than 1e308: divide them by a number")
     return degree
@@ -322,7 +323,7 @@ def _features(x: npt.ArrayLike) -> tuple[Floats, int]:
             single = values.astype(np.float32)
             if np.array_equal(single, values):
                 values = single
-    power = int(np.frexp(spread)[1]) if 0 < extent.max() < 1e-100 else 0
+    power = int(np.frexp(extent.max())[1]) if 0 < extent.max() < 1e-100 else 0
     # Compiled code takes arrays of one layout.
     return np.require(np.ldexp(values, -power) if power else values, requirements=["C", "W"]), power
 

@@ -32,7 +32,7 @@ class Kernel:
         if not 0 < gamma < np.inf:
             raise InputError(f"gamma is {gamma:g}; a Gaussian kernel takes a number above 0")
         # With u = sqrt(2 gamma) x, -gamma |a - b|^2 is u_a u_b - |u_a|^2 / 2 - |u_b|^2 / 2.
-        (self._u,), (self._half,), self._products = placed([values], np.multiply, np.sqrt(2 * gamma))
+        (self._u,), (self._half,), self._rest = placed([values], np.multiply, np.sqrt(2 * gamma))
         self._labels = (
             None if labels is None else np.unique(checked_labels(labels, len(values)), return_inverse=True)[1]
         )
@@ -76,7 +76,7 @@ class Kernel:
         total[members] = sums
 
     def _gaussian(self, a: Floats, b: Floats, half_a: Floats, half_b: Floats) -> Floats:
-        if self._products:
+        if self._rest is None:
             k = a @ b.T
             k -= half_a[:, None]
             k -= half_b
@@ -84,17 +84,18 @@ class Kernel:
             np.minimum(k, 0, out=k)
         else:
             k = cdist(a, b, "sqeuclidean")
-            k *= -0.5
+            k *= -0.5 * self._rest
         return np.exp(k, out=k)
 
 
-def placed(samples: Sequence[Floats], scale: np.ufunc, by: float) -> tuple[list[Floats], list[Floats], bool]:
+def placed(samples: Sequence[Floats], scale: np.ufunc, by: float) -> tuple[list[Floats], list[Floats], float | None]:
     """Samples [., d] scaled and moved alike, in the least precision in which products tell their squared distances.
 
     scale: `np.multiply` or `np.divide`, `by` a number. They are moved to the mean of the first, in their own precision,
     before any is cast: distances do not depend on where samples lie, and float32 has no digits to say where that is.
-    float32 if that tells |u|^2 / 2 to 1e-5, else float64. Gives the samples, their |u|^2 / 2, and whether products tell
-    distances at all: so far apart, only differences do. Raises InputError where not even these can be held.
+    float32 if that tells |u|^2 / 2 to 1e-5, else float64. Gives the samples, their |u|^2 / 2, and None; or, so far
+    apart that only differences tell distances, what the squares of these are yet to be multiplied by. Raises InputError
+    where samples are beyond float64.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = samples[0].mean(axis=0, dtype=np.float64)
@@ -107,11 +108,14 @@ def placed(samples: Sequence[Floats], scale: np.ufunc, by: float) -> tuple[list[
             half = [0.5 * np.einsum("ij,ij->i", u, u) for u in found]
             # NaN fails it, too.
             if all(h.max() * np.finfo(kind).eps <= _LOSS for h in half):
-                return found, half, True
-        found = [scale(x, by, dtype=np.float64) for x in samples]
+                return found, half, None
+        # Scaled by a power of two, they keep their digits.
+        power = int(np.frexp(by)[1]) * (1 if scale is np.multiply else -1)
+        rest = float(np.ldexp(scale(1.0, by), -power))
+        found = [np.ldexp(x.astype(np.float64), power) for x in samples]
     if not all(np.isfinite(u).all() for u in found):
         raise InputError("samples times the kernel's scale are beyond 1e308: divide the samples by a number")
-    return found, half, False
+    return found, half, rest**2
 
 
 def checked_labels(labels: npt.ArrayLike, n: int | None, least: int = 2, what: str = "labels") -> npt.NDArray[Any]:

@@ -101,7 +101,7 @@ def kernel_density(
     missing = np.setdiff1d(classes, known)
     if missing.size:
         raise InputError(f"class {missing[0]} is predicted, but no training sample has it; the density takes some")
-    (b, a), (half_b, half_a), products = placed([b, a], np.divide, bandwidth)
+    (b, a), (half_b, half_a), rest = placed([b, a], np.divide, bandwidth)
     f = np.empty(len(a))
     for label in np.unique(classes):
         rows, members = np.flatnonzero(classes == label), known == label
@@ -110,11 +110,11 @@ def kernel_density(
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             # |phi - s|^2 = |phi|^2 - 2 (phi s - |s|^2 / 2); the nearest is taken out of the sum.
-            near = a[part] @ base.T - half if products else -0.5 * cdist(a[part], base, "sqeuclidean")
+            near = a[part] @ base.T - half if rest is None else -0.5 * rest * cdist(a[part], base, "sqeuclidean")
             # Beyond 1e308 a square is infinite, and the density 0.
             most = np.maximum(near.max(axis=1, keepdims=True), np.finfo(near.dtype).min)
-            square = (2 * half_a[part] if products else 0) - 2 * most[:, 0]
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", over="ignore"):
+                square = (2 * half_a[part] if rest is None else 0) - 2 * most[:, 0]
                 f[part] = np.log(np.exp(2 * (near - most)).mean(axis=1, dtype=np.float64)) - np.maximum(square, 0)
     if log and not np.isfinite(f).all():
         raise InputError(

@@ -257,7 +257,8 @@ TABLE = [
     Row("structure.agreement", F, lambda f, d: structure.agreement(f, d.x[:, 0]).kendall, "same", 0, "same"),
     Row("coactivation.squared_distances", tensor, lambda z, d: coactivation.squared_distances(z), "same", 2, "matrix"),
     Row("coactivation.adaptive_kernel", tensor, lambda z, d: coactivation.adaptive_kernel(z), "same", 0, "matrix"),
-    Row("coactivation.nearest_neighbours", tensor, lambda z, d: coactivation.nearest_neighbours(z), "same", 0, "matrix"),
+    Row("coactivation.nearest_neighbours", tensor, lambda z, d: coactivation.nearest_neighbours(z),
+        "same", 0, "matrix"),
     Row("coactivation.silent", tensor, lambda z, d: coactivation.silent(z), "same", 0, "rows"),
     Row("parsimony.principal_frame", X, lambda x, d: (lambda one: (one.mean, one.scale, one.share))(
         parsimony.principal_frame(x)), ("moves", "same", "same"), (1, 1, 0), ("same",) * 3),

@@ -41,6 +41,36 @@ def test_kernel_of_duplicates_is_not_above_1():
     np.testing.assert_allclose(k, dense(x, 3.0), atol=0.05)
 
 
+# Samples that lie close together beside others that lie far away: products in float32 tell only the latter.
+@pytest.mark.parametrize("away", [1e2, 1e4, 1e7, 1e15, 1e200])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_kernel_and_density_beside_far_samples(away, kind):
+    x = rng.normal(size=(20, 3))
+    x[10:15] += min(away, 1e15) * (kind == np.float64)
+    x[15:, 0] = min(away, float(np.finfo(kind).max) / 10) * np.arange(1, 6)
+    x = x.astype(kind)
+    exact = x.astype(np.float64)
+    with np.errstate(over="ignore"):
+        squares = ((exact[:, None] - exact) ** 2).sum(-1)
+    want = np.exp(-0.5 * squares)
+    kernel = Kernel(x, 0.5)
+    np.testing.assert_allclose(kernel.block(range(20)), want, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(kernel.sums(), want.sum(axis=1), rtol=1e-5)
+    zero = np.zeros(20, int)
+    near = kernel_density(x, zero, x, zero, np.sqrt(2))
+    np.testing.assert_allclose(near, want.mean(axis=1), rtol=1e-4)
+    log = kernel_density(x[:15], zero[:15], x, zero, np.sqrt(2), log=True)
+    np.testing.assert_allclose(log, np.log(want[:15].mean(axis=1)), rtol=1e-4)
+
+
+def test_density_beyond_float64():
+    with pytest.raises(InputError, match="sample 1 is so far from the training samples that the logarithm"):
+        kernel_density([[0.0], [1e200]], [0, 0], [[0.0]], [0], 1.0, log=True)
+    assert kernel_density([[0.0], [1e200]], [0, 0], [[0.0]], [0], 1.0).tolist() == [1, 0]
+    with pytest.raises(InputError, match="beyond 1e308: divide the samples by a number"):
+        Kernel([[0.0], [1e200]], 1e300)
+
+
 @pytest.mark.parametrize(
     ("x", "gamma", "labels", "words"),
     [
