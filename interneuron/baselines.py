@@ -3,8 +3,10 @@
 Label-error scores are numbers a sample, high where its label is likely wrong.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +14,13 @@ from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import logsumexp
 
-from interneuron import graphs
+from interneuron import checks, graphs
+from interneuron.checks import numbers
 from interneuron.errors import InputError
 from interneuron.influence import high_pass
-from interneuron.kernels import Kernel, checked_labels
+from interneuron.kernels import Kernel, checked_index, checked_labels, matching_labels
 
-# Numbers in a block of distances or gradients.
+# Numbers in a block of gradients.
 _BLOCK = 2**22
 
 Float64 = npt.NDArray[np.float64]
@@ -78,11 +81,18 @@ def criticism_objective(
     gamma: float,
     labels: npt.ArrayLike | None = None,
 ) -> float:
-    """What MMD-critic's criticisms maximise, sum_{l in C} |w(x_l)| + log det K_CC, with given prototypes."""
+    """What MMD-critic's criticisms maximise, sum_{l in C} |w(x_l)| + log det K_CC, with given prototypes.
+
+    Prototypes and criticisms: numbers of samples. Raises InputError as `interneuron.kernels.Kernel` does, for numbers
+    of no sample, and without prototypes.
+    """
     kernel = Kernel(x, gamma, labels)
-    chosen, others = np.asarray(prototypes), np.asarray(criticisms)
+    chosen = checked_index("prototypes", prototypes, len(kernel), least=1)
+    others = checked_index("criticisms", criticisms, len(kernel))
     witness = kernel.block(others).mean(axis=1, dtype=np.float64) - kernel.block(others, chosen).mean(axis=1)
-    return float(np.abs(witness).sum() + np.linalg.slogdet(kernel.block(others, others).astype(np.float64))[1])
+    sign, volume = np.linalg.slogdet(kernel.block(others, others).astype(np.float64))
+    # Rounding may bring the determinant of duplicates below 0.
+    return float(np.abs(witness).sum() + (volume if sign > 0 else -np.inf))
 
 
 def nearest_neighbour_error(
@@ -91,23 +101,11 @@ def nearest_neighbour_error(
     """Share of test samples [m, d] whose nearest sample of x [n, d] has another label; of equally near, the first
     counts.
 
-    Raises InputError for shapes that don't fit.
+    Raises InputError as `interneuron.graphs.nearest` does, and for labels that are not [n] and [m], or not alike.
     """
-    a, b = np.asarray(x, np.float32), np.asarray(test_x, np.float32)
-    known, wanted = np.asarray(labels), np.asarray(test_labels)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
-        raise InputError(f"samples are {list(a.shape)} and, for the test, {list(b.shape)}; both take [., d], 1 or more")
-    if known.shape != a.shape[:1] or wanted.shape != b.shape[:1]:
-        raise InputError(
-            f"labels are {list(known.shape)} and {list(wanted.shape)} for {len(a):,} and {len(b):,} samples; each "
-            "takes one"
-        )
-    mean = a.mean(axis=0)
-    a, b = a - mean, b - mean
-    half = 0.5 * np.einsum("ij,ij->i", a, a)
-    step = max(1, _BLOCK // len(a))
-    nearest = [np.argmin(half - b[start : start + step] @ a.T, axis=1) for start in range(0, len(b), step)]
-    return float(np.mean(known[np.concatenate(nearest)] != wanted))
+    nearest = graphs.nearest(x, test_x)
+    known, wanted = matching_labels(labels, np.shape(x)[0], test_labels, len(nearest), "labels", "test labels")
+    return float(np.mean(known[nearest] != wanted))
 
 
 def nearest_neighbour_errors(
@@ -120,13 +118,18 @@ def nearest_neighbour_errors(
     """`nearest_neighbour_error` with the first `counts` of some samples for training, one error a count: float64.
 
     near [m, n]: distances of m test samples from n samples, or anything in their order; labels [n], test_labels [m];
-    chosen: samples in the order of their choice. Raises InputError for counts that are not rising, or above the choice.
+    chosen: samples in the order of their choice. Raises InputError for counts that are not rising, or above the choice,
+    for shapes that don't fit, NaN, and labels that are not alike.
     """
-    picked = np.asarray(chosen)
-    if list(counts) != sorted(set(counts)) or not 1 <= counts[0] <= counts[-1] <= len(picked):
+    if type(near) is not np.ndarray or near.ndim != 2:
+        near = numbers("distances", near, "test samples", "samples")
+    known, wanted = matching_labels(labels, near.shape[1], test_labels, len(near), "labels", "test labels")
+    picked = checked_index("chosen samples", chosen, near.shape[1])
+    if list(counts) != sorted(set(counts)) or not counts or not 1 <= counts[0] <= counts[-1] <= len(picked):
         raise InputError(f"counts are {list(counts)} of {len(picked)} samples; they rise, from 1 to what there is")
-    known, wanted = np.asarray(labels)[picked], np.asarray(test_labels)
-    own = near[:, picked]
+    known = known[picked]
+    # Of those alone that are looked at: choices are many, and distances the same.
+    own = numbers("distances", near[:, picked])
     best, place = np.full(len(own), np.inf), np.zeros(len(own), np.int64)
     errors = []
     for start, stop in zip([0, *counts[:-1]], counts, strict=True):
@@ -138,14 +141,25 @@ def nearest_neighbour_errors(
     return np.array(errors)
 
 
-def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """|a - b|^2 / 2 of every a [m, d] and b [n, d], less |a|^2 / 2, which orders each row: float32 [m, n]."""
-    x, y = np.asarray(a, np.float32), np.asarray(b, np.float32)
-    mean = y.mean(axis=0)
-    x, y = x - mean, y - mean
-    near: npt.NDArray[np.float32] = x @ y.T
-    np.subtract(0.5 * np.einsum("ij,ij->i", y, y), near, out=near)
-    return near
+def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Float64:
+    """Squared distances |a - b|^2 of every a [m, d] and b [n, d]: float64 [m, n].
+
+    By products of samples less their mean, right to about 1e-15 of the largest distance. Raises InputError for arrays
+    that are no finite [m, d] and [n, d] of one d, and for samples whose squares are beyond the numbers of float64.
+    """
+    x = numbers("samples", a, "samples", "features")
+    y = numbers("other samples", b, "samples", x.shape[1], least=1)
+    mean = y.mean(axis=0, dtype=np.float64)
+    x, y = np.subtract(x, mean, dtype=np.float64), np.subtract(y, mean, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        far = np.einsum("ij,ij->i", x, x)[:, None], np.einsum("ij,ij->i", y, y)
+        if not all(np.isfinite(4 * of.max(initial=0)) for of in far):
+            raise InputError("samples lie so far apart that squares are beyond 1e308: divide them by a number")
+    near: Float64 = x @ y.T
+    near *= -2
+    for of in far:
+        near += of
+    return np.maximum(near, 0, out=near)
 
 
 # wrong labels
@@ -173,8 +187,13 @@ class Logistic:
     weights: Float64
 
     def probabilities(self, x: npt.ArrayLike) -> Float64:
-        """Probabilities [n, C] of x [n, d]."""
-        logits = _logits(np.asarray(x, np.float64), self.weights)
+        """Probabilities [n, C] of x [n, d]. Raises InputError for x of another d, that is not finite, or that large
+        that logits are not."""
+        values = numbers("features", x, "samples", self.weights.shape[1]).astype(np.float64, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = _logits(values, self.weights)
+        if not np.isfinite(logits).all():
+            raise InputError("features times weights are beyond 1e308: divide the features by a number")
         return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
 
 
@@ -182,8 +201,8 @@ def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 
     """Logistic regression without intercept, to rounding: the least mean cross-entropy + decay/2 |weights|^2.
 
     x [n, d] (a column of ones makes an intercept), labels [n]; the logistic model for two classes, softmax for more. By
-    Newton's method; time n (C d)^2 a step. Raises InputError for x that is not finite, labels of another length or of
-    one class, and a decay that is not above 0.
+    Newton's method; time n (C d)^2 a step. Raises InputError for x that is no finite [n, d], as
+    `interneuron.kernels.checked_labels` does, for a decay that is not above 0, or too small for features of that size.
     """
     values = _design(x)
     y = checked_labels(labels, len(values))
@@ -195,7 +214,7 @@ def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 
     for _ in range(100):
         residual, p = _residual(values, index, weights)
         slope = (residual.T @ values / len(values) + decay * weights).ravel()
-        step = cho_solve(cho_factor(_hessian(values, p, decay)), slope)
+        step = cho_solve(_factor(cho_factor, values, p, decay), slope)
         if slope @ step < 1e-12:
             # Newton's method squares the error: nothing is left of it but rounding.
             weights = weights - step.reshape(weights.shape)
@@ -225,7 +244,7 @@ def self_influence(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 1e-4)
     model = logistic_regression(x, labels, decay)
     values = _design(x)
     residual, p = _residual(values, np.searchsorted(model.classes, np.asarray(labels)), model.weights)
-    lower = np.linalg.cholesky(_hessian(values, p, decay))
+    lower = _factor(np.linalg.cholesky, values, p, decay)
     scores = np.empty(len(values))
     step = max(1, _BLOCK // model.weights.size)
     for start in range(0, len(values), step):
@@ -261,26 +280,34 @@ def cross_validated_probabilities(
     return probabilities
 
 
-def label_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Float64:
-    """Cross-entropy -log p_y of each label under probabilities [n, classes], classes sorted: float64 [n].
+def label_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Float64:
+    """Cross-entropy -log p_y of each label y under probabilities p [n, classes]: float64 [n].
 
-    Raises InputError for labels of another length, and another number of classes than columns.
+    labels [n]: numbers of columns, from 0, not all of which need occur; or those that `classes` [classes] gives the
+    columns; or text that names as many classes as there are columns, which are sorted.
+
+    Raises InputError for what are no probabilities (logits, for example), and labels of no column.
     """
-    p, index = _predicted(probabilities, labels)
+    p, index = _predicted(probabilities, labels, classes)
     return -np.log(np.maximum(p[np.arange(len(p)), index], np.finfo(np.float64).tiny))
 
 
-def confident_learning(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Float64:
+def confident_learning(
+    probabilities: npt.ArrayLike, labels: npt.ArrayLike, classes: npt.ArrayLike | None = None
+) -> Float64:
     """cleanlab's label-error score: 1 - p_y, and 1 more for the samples that confident learning takes for errors: [n].
 
     So ranked: cleanlab's issues first, by their label's probability (`find_label_issues`, ranked by self-confidence),
-    then the others. Probabilities [n, classes] out of sample, classes sorted. Source: Northcutt, Jiang and Chuang, JAIR
-    70, 2021. Raises InputError as `label_loss` does.
+    then the others. Probabilities p out of sample, labels and classes as in `label_loss`. Source: Northcutt, Jiang and
+    Chuang, JAIR 70, 2021. Raises InputError as `label_loss` does, and for labels of one class.
     """
     from cleanlab.filter import find_label_issues
 
-    p, index = _predicted(probabilities, labels)
-    issues = find_label_issues(index, p, n_jobs=1)
+    p, index = _predicted(probabilities, labels, classes, 2)
+    with warnings.catch_warnings():
+        # Of classes with few labels or none.
+        warnings.filterwarnings("ignore", message="May not flag all label issues", category=UserWarning)
+        issues = find_label_issues(index, p, n_jobs=1)
     return issues + 1 - p[np.arange(len(p)), index]
 
 
@@ -297,8 +324,10 @@ def pagerank(w: sparse.csr_array, damping: float = 0.85) -> Float64:
     graph = graphs.checked(w)
     if not 0 <= damping < 1:
         raise InputError(f"damping is {damping:g}; PageRank takes 0 or more and less than 1")
+    # SciPy adds float32 up in float32, whatever the sum's type: ranks would never come to rest.
+    graph = graph.astype(np.float64, copy=False)
     n, degree = graph.shape[0], graphs.degrees(graph)
-    back = graph.T.tocsr().astype(np.float64)
+    back = graph.T.tocsr()
     ends = degree == 0
     rank = np.full(n, 1 / n)
     # Each round leaves at most `damping` of the error.
@@ -330,9 +359,9 @@ def weighted_order(weights: npt.ArrayLike, stream: np.random.Generator) -> Int64
     any order. Source: Efraimidis and Spirakis, Information Processing Letters 97, 2006. Raises InputError for weights
     that are negative or not finite.
     """
-    w = np.asarray(weights, np.float64)
-    if w.ndim != 1 or not w.size or not (np.isfinite(w) & (w >= 0)).all():
-        raise InputError(f"weights {list(w.shape)} are not finite numbers of 0 or more, one a sample")
+    w = numbers("weights", weights, "samples", least=1).astype(np.float64, copy=False)
+    if w.min() < 0:
+        raise InputError(f"weights go down to {w.min():g}, and take 0 or more")
     with np.errstate(divide="ignore"):
         return np.argsort(stream.exponential(size=len(w)) / w, kind="stable")
 
@@ -342,7 +371,7 @@ def random_by_class(labels: npt.ArrayLike, count: int, stream: np.random.Generat
 
     Raises InputError for a count that is not between the number of classes and what the smallest classes allow.
     """
-    y = np.asarray(labels)
+    y = checked_labels(labels, None, 1)
     classes, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
     each = np.full(len(classes), count // len(classes))
     each[stream.permutation(len(classes))[: count % len(classes)]] += 1
@@ -375,10 +404,7 @@ def _criticisms(kernel: Kernel, gain: Float64, free: npt.NDArray[np.bool_], coun
 
 
 def _design(x: npt.ArrayLike) -> Float64:
-    values = np.asarray(x, np.float64)
-    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-        raise InputError(f"x has the shape {list(values.shape)}, or NaN or infinite values; this takes finite [n, d]")
-    return values
+    return numbers("features", x, "samples", "features", least=1).astype(np.float64, copy=False)
 
 
 def _logits(x: Float64, weights: Float64) -> Float64:
@@ -416,12 +442,42 @@ def _hessian(x: Float64, p: Float64, decay: float) -> Float64:
     return hessian
 
 
-def _predicted(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Float64, Int64]:
-    p, y = np.asarray(probabilities, np.float64), np.asarray(labels)
-    classes, index = np.unique(y, return_inverse=True)
-    if p.ndim != 2 or y.shape != p.shape[:1] or len(classes) != p.shape[1]:
-        raise InputError(
-            f"probabilities {list(p.shape)} do not belong to labels {list(y.shape)} of {len(classes)} classes; they "
-            "take a row a label and a column a class"
-        )
+def _predicted(
+    given: npt.ArrayLike, labels: npt.ArrayLike, classes: npt.ArrayLike | None, least: int = 1
+) -> tuple[Float64, Int64]:
+    """Probabilities, and the column of each label."""
+    p = checks.probabilities("probabilities", given, "samples", "classes", least=1).astype(np.float64, copy=False)
+    n, count = p.shape
+    y = checked_labels(labels, n, least)
+    if classes is not None:
+        y, names = matching_labels(y, n, classes, count, "labels", "classes")
+    elif y.dtype.kind in "US":
+        names = np.unique(y)
+        if len(names) != count:
+            raise InputError(f"labels name {len(names)} classes, and probabilities have {count}: give `classes`")
+    else:
+        names = np.arange(count)
+    order = np.argsort(names, kind="stable")
+    place = np.minimum(np.searchsorted(names, y, sorter=order), count - 1)
+    index = order[place]
+    unknown = names[index] != y
+    if unknown.any():
+        raise InputError(f"labels hold {y[unknown][0]}, and take the columns' classes, {names[0]} to {names[-1]}")
+    if len(np.unique(names)) < count:
+        raise InputError(f"classes name {len(np.unique(names))} columns of {count}, and take a name each")
     return p, index
+
+
+def _factor(how: Callable[[Float64], Any], x: Float64, p: Float64, decay: float) -> Any:
+    """A Cholesky factorisation of the Hessian."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        hessian = _hessian(x, p, decay)
+    try:
+        if np.isfinite(hessian).all():
+            return how(hessian)
+    except np.linalg.LinAlgError:
+        pass
+    raise InputError(
+        f"features of up to {np.abs(x).max():.3g} leave nothing of a decay of {decay:g} but rounding: divide the "
+        "features by a number, or take a larger decay"
+    )

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from interneuron.checks import numbers, whole
 from interneuron.errors import InputError
+from interneuron.kernels import checked_labels
 from interneuron.seeds import generator
 
 _F = np.float32
@@ -23,6 +25,11 @@ _ONE = _F(1)
 _TINY = _F(1e-30)
 _LOWEST = np.finfo(np.float32).min
 _LANES = 64
+# Preferences that are as many times as far from the similarities as these are apart forbid or force an exemplar;
+# further away they would do no more, but leave float32 no digits for the similarities.
+_REACH = 2.0**16
+# Similarities that far from 0, against what they differ by, are told apart by late digits only.
+_FAR = 256
 # Rows are summed in this many groups whatever the number of threads, so that the sums do not depend on it.
 _GROUPS = 16
 
@@ -116,6 +123,11 @@ def affinity_propagation(
     none has changed for `convergence` passes. Each point then joins the exemplar most similar to it, each cluster takes
     the member with the largest sum of similarities as its exemplar, and the points join once more.
 
+    It seeks the greatest net similarity, of the points with their exemplars and of these with themselves, the
+    preferences; where these are above all similarities, or n times as far below as they are apart, that is known
+    without messages. Neither a number added to similarities and preferences nor one that they are
+    multiplied by changes it: such is done, in float64, where float32 would not tell similarities apart or hold them.
+
     `similarity` [n, n], finite, not necessarily symmetric, its diagonal is not used; `preference`: one for all or [n].
     Memory: 12 n^2 bytes beside the input; over `memory_limit` bytes it is refused before anything is allocated. The
     result does not depend on `threads`.
@@ -129,7 +141,7 @@ def affinity_propagation(
     Dueck, Science 315, 2007, equations 1 to 3.
     """
     values = _checked(similarity, memory_limit)
-    preferences = np.asarray(preference, np.float64)
+    preferences = numbers("preferences", preference).astype(np.float64, copy=False)
     if preferences.shape not in ((), (len(values),)):
         raise InputError(
             f"preference has the shape {list(preferences.shape)}; it takes one number or {len(values)}, one a point"
@@ -156,9 +168,7 @@ def sweep(
     shared. Raises as `affinity_propagation` does.
     """
     values = _checked(similarity, memory_limit)
-    grid = np.asarray(preferences, np.float64)
-    if grid.ndim != 1 or len(grid) == 0:
-        raise InputError(f"preferences have the shape {list(grid.shape)}; a sweep takes a list of one or more numbers")
+    grid = numbers("preferences", preferences, "runs", least=1).astype(np.float64, copy=False)
     runs = _runs(values, list(grid), damping, max_iterations, convergence, seed, tie_noise, threads, progress)
     return Sweep(grid, tuple(runs))
 
@@ -170,7 +180,7 @@ def preference_grid(similarity: npt.ArrayLike, low: float, count: int, near: flo
     d in equal ratios from `near` to median - `low`: the last one is `low` itself. Raises InputError if `low` is not
     more than `near` below the median, or `count` is under 2.
     """
-    median = float(np.median(np.asarray(similarity)))
+    median = float(np.median(numbers("similarities", similarity, "points", "points", least=1)))
     if count < 2:
         raise InputError(f"the grid has {count} preferences; it takes at least 2, the median and the lowest")
     if not 0 < near < median - low:
@@ -201,13 +211,9 @@ def plateau(preferences: npt.ArrayLike, counts: npt.ArrayLike, converged: npt.Ar
     Raises InputError if the lengths differ or the preferences do not fall. Source: thesis, section 2.4 and figure 3.5
     ("the minimum number of clusters over a stable range of preference", there by eye).
     """
-    p = np.asarray(preferences, np.float64)
-    k = np.asarray(counts)
-    good = np.asarray(converged, bool)
-    if not (p.ndim == 1 and len(p) > 0 and p.shape == k.shape == good.shape):
-        raise InputError(
-            f"the plateau rule takes three lists of one length; got {p.shape}, {k.shape} and {good.shape} entries"
-        )
+    p = numbers("preferences", preferences, "runs", least=1).astype(np.float64, copy=False)
+    k = whole("counts", counts, len(p))
+    good = whole("flags of convergence", converged, len(p)) != 0
     if not (np.diff(p) < 0).all():
         raise InputError("the plateau rule takes preferences that fall from the median similarity on")
     found: list[tuple[float, int, int, int]] = []
@@ -234,13 +240,14 @@ def silhouette(similarity: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Mean silhouette of `labels` [n] with the distance 1 - `similarity` [n, n].
 
     For point i, a is its mean distance to the others of its cluster and b the least mean distance to another cluster;
-    s = (b - a) / max(a, b), and 0 in a cluster of one. NaN with fewer than two clusters or as many as points. Source:
-    Rousseeuw, J. Comput. Appl. Math. 20, 1987.
+    s = (b - a) / max(a, b), and 0 in a cluster of one. NaN with fewer than two clusters or as many as points. Raises
+    InputError for similarities that are no finite square matrix, or above 1. Source: Rousseeuw, J. Comput. Appl. Math.
+    20, 1987.
     """
-    values = np.asarray(similarity)
-    names, index = np.unique(np.asarray(labels), return_inverse=True)
-    if values.shape != (len(index), len(index)):
-        raise InputError(f"similarities of shape {list(values.shape)} do not belong to {len(index)} labels")
+    values = numbers("similarities", similarity, "points", "points", least=1)
+    names, index = np.unique(checked_labels(labels, len(values), 1), return_inverse=True)
+    if values.shape[1] != len(values):
+        raise InputError(f"similarities have the shape {list(values.shape)}, and take a square matrix")
     if not 2 <= len(names) < len(index):
         return float("nan")
     member = np.zeros((len(index), len(names)), values.dtype)
@@ -252,27 +259,26 @@ def silhouette(similarity: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     other = total / sizes
     other[np.arange(len(index)), index] = np.inf
     b = other.min(axis=1)
+    # Rounding may bring duplicates below their distance of 0.
+    if min(a.min(), b.min()) < -1e-3:
+        raise InputError(f"similarities go up to {values.max():g}, and distances 1 - similarity take at most 1")
     scale = np.maximum(a, b)
     s = np.divide(b - a, scale, out=np.zeros_like(a), where=scale > 0)
     return float(np.where(sizes[index] > 1, s, 0.0).mean())
 
 
 def _checked(similarity: npt.ArrayLike, memory_limit: int | None) -> npt.NDArray[np.floating]:
-    values = np.asarray(similarity)
-    if values.ndim != 2 or values.shape[0] != values.shape[1] or len(values) == 0:
-        raise InputError(f"similarities have the shape {list(values.shape)}; clustering takes a square matrix")
-    if values.dtype.kind != "f":
-        raise InputError(f"similarities are of type {values.dtype}; clustering takes floating point numbers")
-    need = 12 * len(values) ** 2
+    given = similarity if hasattr(similarity, "shape") else numbers("similarities", similarity)
+    n = given.shape[0] if len(given.shape) else 0
+    if tuple(given.shape) != (n, n) or not n:
+        raise InputError(f"similarities have the shape {list(given.shape)}; clustering takes a square matrix")
+    need = 12 * n**2
     if memory_limit is not None and need > memory_limit:
         raise InputError(
-            f"affinity propagation of {len(values):,} points needs {need:,} bytes (12 n^2), "
+            f"affinity propagation of {n:,} points needs {need:,} bytes (12 n^2), "
             f"more than the {memory_limit:,} allowed"
         )
-    # A sum is finite only if every term is, and needs no matrix of its own.
-    if not np.isfinite(values.sum(dtype=np.float64)):
-        raise InputError("similarities contain NaN or infinite values; clustering takes finite ones")
-    return values
+    return numbers("similarities", given)
 
 
 def _runs(
@@ -293,13 +299,23 @@ def _runs(
             raise InputError(f"{name} is {number}; affinity propagation takes at least 1")
     if not 0 <= tie_noise < 0.1:
         raise InputError(f"tie_noise is {tie_noise:g}; affinity propagation takes 0 or more and less than 0.1")
-    if not all(np.isfinite(p).all() for p in preferences):
-        raise InputError("preferences contain NaN or infinite values; affinity propagation takes finite ones")
-    if _all_equal(values):
-        return [_degenerate(values, np.broadcast_to(p, len(values))) for p in preferences]
     n = len(values)
+    low, high = _range(values)
+    spread = high - low
+    if not np.isfinite(n * spread):
+        raise InputError(f"similarities from {low:g} to {high:g} add up beyond 1e308: divide them by a number")
+    # What similarities and preferences have in common, and their size, which float32 need not hold.
+    common = low if spread * _FAR < max(abs(low), abs(high)) else 0.0
+    largest = max(abs(low - common), abs(high - common))
+    power = 0 if 1e-12 < largest < 1e12 else int(np.frexp(largest)[1])
     s, r, a = (np.empty((n, n), np.float32) for _ in range(3))
-    np.copyto(s, values, casting="same_kind")
+    # The diagonal, which may overflow, is not used.
+    with np.errstate(over="ignore"):
+        if common or power:
+            for i in range(n):
+                s[i] = np.ldexp(values[i].astype(np.float64) - common, -power)
+        else:
+            np.copyto(s, values, casting="same_kind")
     # The availabilities' memory holds the noise first: no fourth matrix.
     generator(seed, "tie noise").standard_normal(out=a, dtype=np.float32)
     noise = 1 + tie_noise * np.diagonal(a).astype(np.float64)
@@ -310,31 +326,49 @@ def _runs(
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
         for done, preference in enumerate(preferences):
-            np.fill_diagonal(s, preference * noise)
-            exemplars, converged, iterations = _propagate(
-                s, r, a, _F(damping), max_iterations, convergence, threads, pool
-            )
-            labels, centres = _assign(s, exemplars)
-            runs.append(Clustering(labels, centres, converged, iterations))
+            run = _settled(values, low, high, np.broadcast_to(preference, n))
+            if run is None:
+                reach = max(_REACH, 2 * n) * spread
+                near = np.clip(preference, low - reach, high + reach)
+                np.fill_diagonal(s, np.ldexp(near - common, -power) * noise)
+                exemplars, converged, iterations = _propagate(
+                    s, r, a, _F(damping), max_iterations, convergence, threads, pool
+                )
+                labels, centres = _assign(s, exemplars)
+                run = Clustering(labels, centres, converged, iterations)
+            runs.append(run)
             if progress is not None:
                 progress(done + 1, len(preferences))
     return runs
 
 
-def _all_equal(values: npt.NDArray[np.floating]) -> bool:
-    n = len(values)
-    if n == 1:
-        return True
-    first = values[0, 1]
-    return int((values == first).sum() - (np.diagonal(values) == first).sum()) == n * n - n
+def _range(values: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Least and largest of the similarities of two points; 0 of a single one."""
+    others = ~np.eye(len(values), dtype=bool)
+    if len(values) == 1:
+        return 0.0, 0.0
+    return float(values.min(where=others, initial=np.inf)), float(values.max(where=others, initial=-np.inf))
 
 
-def _degenerate(values: npt.NDArray[np.floating], preference: npt.NDArray[np.float64]) -> Clustering:
-    """All similarities are equal: every point by itself if that is preferred, else one cluster (as scikit-learn)."""
+def _settled(
+    values: npt.NDArray[np.floating], low: float, high: float, preference: npt.NDArray[np.float64]
+) -> Clustering | None:
+    """The greatest net similarity where preferences alone settle who is an exemplar; None where they don't.
+
+    Who prefers itself to any other is one. Who would cost more than all could gain by it is none, unless nobody else
+    is: then that one is which with its preference is most similar to all. So it is where all similarities are equal.
+    """
     n = len(values)
-    if n == 1 or preference.min() > values[0, 1]:
-        return Clustering(np.arange(n), np.arange(n), True, 0)
-    return Clustering(np.zeros(n, np.int64), np.array([int(np.argmax(preference))], np.int64), True, 0)
+    above = preference > high
+    if n > 1 and not (above | (preference <= low - n * (high - low))).all():
+        return None
+    centres = np.flatnonzero(above)
+    if not len(centres):
+        total = values.sum(axis=0, dtype=np.float64, where=~np.eye(n, dtype=bool))
+        # Of equal preferences nothing may be left but rounding.
+        centres = np.array([int(np.argmax(total + (preference - preference.max())))])
+    labels = _join(values, centres)
+    return Clustering(*_numbered(labels, centres), True, 0)
 
 
 def _propagate(
@@ -445,7 +479,11 @@ def _assign(s: Float32, exemplar: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
         members = np.flatnonzero(labels == cluster)
         sums = s[np.ix_(members, members)].sum(axis=0, dtype=np.float64)
         centres[cluster] = members[np.argmax(sums)]
-    labels = _join(s, centres)
+    return _numbered(_join(s, centres), centres)
+
+
+def _numbered(labels: Int64, centres: Int64) -> tuple[Int64, Int64]:
+    """Clusters by falling size, of equal ones the smaller exemplar first."""
     sizes = np.bincount(labels, minlength=len(centres))
     order = np.lexsort((centres, -sizes))
     rank = np.empty(len(order), np.int64)
@@ -453,7 +491,7 @@ def _assign(s: Float32, exemplar: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
     return rank[labels], centres[order]
 
 
-def _join(s: Float32, centres: Int64) -> Int64:
+def _join(s: npt.NDArray[np.floating], centres: Int64) -> Int64:
     labels = np.argmax(s[:, centres], axis=1)
     labels[centres] = np.arange(len(centres))
     return labels

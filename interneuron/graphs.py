@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numba import njit
 from scipy import sparse
 
+from interneuron.checks import numbers, whole
 from interneuron.errors import InputError
 from interneuron.seeds import generator
 
@@ -31,6 +32,7 @@ _RECALL = 0.995
 # Numbers in a block of products.
 _BLOCK = 2**22
 
+Floats = npt.NDArray[np.floating]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -50,10 +52,11 @@ class Neighbours:
 
 
 def neighbours(x: npt.ArrayLike, k: int, metric: str = "euclidean", search: str = "auto", seed: int = 0) -> Neighbours:
-    """The k nearest other samples of every sample of x [n, d], taken in float32. No sample is its own neighbour.
+    """The k nearest other samples of every sample of x [n, d]. No sample is its own neighbour.
 
     metric: `euclidean`, or `cosine` (1 - cosine of the angle). Duplicates are neighbours at distance 0. The first k of
-    a search for more are the search for k, so one search serves a sweep over k.
+    a search for more are the search for k, so one search serves a sweep over k. Digits are kept that float32 lacks,
+    however far from 0 the samples lie.
 
     search: `exact` compares all pairs (scikit-learn) and breaks ties by the order of the samples; `lists` compares each
     sample with those of the clusters whose centres are nearest to it (the inverted lists of Jégou, Douze and Schmid,
@@ -61,35 +64,53 @@ def neighbours(x: npt.ArrayLike, k: int, metric: str = "euclidean", search: str 
     on 500 others; `auto` is exact up to 20,000 samples. `seed` draws the lists and the samples. Distances of what is
     found are differences, not products, so that they are symmetric bit for bit, and 0 between duplicates.
 
-    Raises InputError for k outside of 1 to n - 1, values that are not finite, and zero vectors under `cosine`.
+    Raises InputError for k outside of 1 to n - 1, x that is no finite [n, d], samples further apart than float32 has
+    numbers (3e38), and zero vectors under `cosine`.
     """
-    values = _features(x, metric)
+    _one_of("metric", metric, METRICS)
+    values, power = _features(x) if metric == "euclidean" else (_directions(x), 0)
     n = len(values)
     if not 1 <= k < n:
         raise InputError(f"k is {k} for {n} samples; nearest neighbours take 1 to {n - 1}")
     if search not in ("auto", "exact", "lists"):
         raise InputError(f"search is {search!r}; nearest neighbours take 'auto', 'exact' or 'lists'")
     if search == "exact" or (search == "auto" and n <= _EXACT):
-        index, squares = _exact(values, np.arange(n, dtype=np.int32), k)
+        everyone = np.arange(n, dtype=np.int32)
+        index, squares = _exact(values, values, everyone, k)
         recall = 1.0
     else:
         index, squares, recall = _by_lists(values, k, seed)
+    if metric == "euclidean":
+        return Neighbours(index, _roots(squares, power), recall)
     # On unit vectors |a - b|^2 = 2 (1 - cosine).
-    distance: Float32 = np.sqrt(squares) if metric == "euclidean" else np.float32(0.5) * squares
-    return Neighbours(index, distance, recall)
+    return Neighbours(index, np.float32(0.5) * squares.astype(np.float32), recall)
+
+
+def nearest(x: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """The sample of x [n, d] that is nearest to each of others [m, d], by Euclidean distance: int64 [m].
+
+    Of equally near ones the first. Exact, by differences, as `neighbours`. Raises InputError for arrays that are no
+    finite [n, d] and [m, d] of one d, with one sample or more.
+    """
+    a = numbers("samples", x, "samples", "features", least=1)
+    b = numbers("other samples", others, "samples", a.shape[1], least=1)
+    values, _ = _features(np.concatenate([a, b]))
+    n, nobody = len(a), np.full(len(b), -1, np.int32)
+    return _exact(values[:n], values[n:], nobody, 1)[0][:, 0].astype(np.int64)
 
 
 def principal_components(x: npt.ArrayLike, count: int) -> Float32:
     """Coordinates of samples x [n, d] along the `count` directions of largest variance, largest first: float32.
 
-    Centred; signs are arbitrary but fixed. Raises InputError for x that is not finite, and a count outside of 1 to d.
+    Centred; signs are arbitrary but fixed. Raises InputError for x that is no finite [n, d], samples further apart than
+    float32 has numbers, and a count outside of 1 to d.
     """
-    values = _features(x, "euclidean")
+    values, power = _features(x)
     if not 1 <= count <= values.shape[1]:
         raise InputError(f"{count} components asked of {values.shape[1]} features; it takes 1 to as many as there are")
     centred = values - values.mean(axis=0, dtype=np.float64)
     _, directions = np.linalg.eigh(centred.T @ centred)
-    return (centred @ directions[:, : -count - 1 : -1]).astype(np.float32)
+    return np.ldexp((centred @ directions[:, : -count - 1 : -1]).astype(np.float32), power)
 
 
 def bandwidth(found: Neighbours, k: int | None = None) -> float:
@@ -148,17 +169,19 @@ def from_links(
 
     Raises InputError for nodes outside of 0 to n - 1, and weights that are not one finite positive number a link.
     """
-    pairs = np.asarray(links)
-    if pairs.size == 0:
-        pairs = pairs.reshape(-1, 2).astype(np.int64)
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
-        raise InputError(f"links are {pairs.dtype} {list(pairs.shape)}; a graph takes whole numbers [links, 2]")
+    pairs = whole("links", np.zeros((0, 2)) if np.size(links) == 0 else links, "links", 2)
     if pairs.size and not (pairs.min() >= 0 and pairs.max() < n):
         wrong = pairs.min() if pairs.min() < 0 else pairs.max()
         raise InputError(f"a link names node {wrong}; a graph on {n} nodes takes 0 to {n - 1}")
-    values = np.ones(len(pairs), np.float32) if weights is None else np.asarray(weights, np.float32)
-    if values.shape != (len(pairs),) or not (np.isfinite(values) & (values > 0)).all():
-        raise InputError(f"weights {list(values.shape)} of {len(pairs)} links; each takes one finite number above 0")
+    values = np.ones(len(pairs), np.float32)
+    if weights is not None:
+        given = numbers("weights of links", weights, len(pairs))
+        with np.errstate(over="ignore"):
+            values = given.astype(np.float32)
+        if not (np.isfinite(values) & (values > 0)).all():
+            raise InputError(
+                f"weights of links run from {given.min():g} to {given.max():g}, and take float32 numbers above 0"
+            )
     keep = slice(None) if loops else pairs[:, 0] != pairs[:, 1]
     source, target, values = pairs[keep, 0], pairs[keep, 1], values[keep]
     # The largest weight of a repeated link is the last of its run.
@@ -176,9 +199,13 @@ def checked(w: sparse.sparray | sparse.spmatrix | npt.ArrayLike, symmetric: bool
     so, within 1e-5 of each. Raises InputError for a matrix that is not square, for weights that are negative, infinite
     or NaN, and for asymmetric ones where `symmetric`.
     """
+    if not sparse.issparse(w):
+        w = numbers("weights", w, "nodes", "nodes")
     graph = w if isinstance(w, sparse.csr_array) else sparse.csr_array(w)
     if graph.ndim != 2 or graph.shape[0] != graph.shape[1] or not graph.shape[0]:
         raise InputError(f"weights have the shape {list(graph.shape)}; a graph takes a square matrix")
+    if graph.dtype.kind not in "biuf":
+        raise InputError(f"weights are {graph.dtype}, and take real numbers")
     if graph.dtype not in (np.float32, np.float64):
         graph = graph.astype(np.float64)
     if not graph.has_canonical_format:
@@ -214,9 +241,16 @@ def symmetrise(w: sparse.sparray | npt.ArrayLike, how: str = "maximum") -> spars
 
 
 def degrees(w: sparse.csr_array) -> Float64:
-    """Weighted degrees d [n]: d_i = sum_j W_ij, a self-loop counted once."""
+    """Weighted degrees d [n]: d_i = sum_j W_ij, a self-loop counted once.
+
+    Raises InputError as `checked` does, and for weights that add up to more than float64 has numbers.
+    """
     graph = checked(w)
-    return np.asarray(graph.sum(axis=1, dtype=np.float64))
+    with np.errstate(over="ignore"):
+        degree = np.asarray(graph.sum(axis=1, dtype=np.float64))
+    if not np.isfinite(degree).all():
+        raise InputError(f"weights of node {int(np.argmax(degree))} add up to more than 1e308: divide them by a number")
+    return degree
 
 
 def link_counts(w: sparse.csr_array) -> npt.NDArray[np.int64]:
@@ -234,13 +268,19 @@ def normalise(w: sparse.csr_array, kind: str = "symmetric") -> sparse.csr_array:
     `symmetric`: A = D^(-1/2) W D^(-1/2), W symmetric; A D^(1/2) 1 = D^(1/2) 1, eigenvalues in [-1, 1].
     `random-walk`: A = D^-1 W, each row a mean over neighbours; A 1 = 1.
     An isolated node keeps its value: A_ii = 1 (so it has no high frequencies, as in the normalised Laplacian, whose row
-    is 0 there). Indices are shared with w where none is isolated. Raises InputError as `checked` does.
+    is 0 there). Indices are shared with w where none is isolated. Raises InputError as `checked` does, and for degrees
+    that are beyond the numbers of float64, or whose inverse is.
     """
     _one_of("kind", kind, NORMALISATIONS)
     graph = checked(w, symmetric=kind == "symmetric")
     degree = degrees(graph)
     alone = degree == 0
-    scale = 1 / np.where(alone, 1, degree)
+    with np.errstate(over="ignore"):
+        scale = 1 / np.where(alone, 1, degree)
+    if not np.isfinite(scale).all():
+        raise InputError(
+            f"weights of node {int(np.argmax(scale))} add up to less than 1e-308: multiply them by a number"
+        )
     if kind == "symmetric":
         np.sqrt(scale, out=scale)
     data = np.empty_like(graph.data)
@@ -263,69 +303,102 @@ def _count(found: Neighbours, k: int | None) -> int:
     return k
 
 
-def _features(x: npt.ArrayLike, metric: str) -> Float32:
-    _one_of("metric", metric, METRICS)
-    values = np.ascontiguousarray(x, np.float32)
-    if values.ndim != 2 or values.size == 0:
-        raise InputError(f"samples have the shape {list(values.shape)}; nearest neighbours take [n, d]")
-    # A sum is finite only if every term is, and needs no matrix of its own.
-    if not np.isfinite(values.sum(dtype=np.float64)):
-        raise InputError("samples contain NaN or infinite values; nearest neighbours take finite ones")
-    if metric == "euclidean":
-        return values
-    length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
+def _features(x: npt.ArrayLike) -> tuple[Floats, int]:
+    """Samples divided by 2^power, and the power: 0, unless their squares would vanish.
+
+    In float32 if that holds them exactly, as it does pixels and counts, else in float64.
+    """
+    values = numbers("samples", x, "samples", "features", least=1)
+    if not values.shape[1]:
+        raise InputError("samples have no features, and take 1 or more")
+    with np.errstate(over="ignore"):
+        extent = values.max(axis=0).astype(np.float64) - values.min(axis=0)
+        spread = float(np.linalg.norm(extent))
+        if not spread < np.finfo(np.float32).max:
+            raise InputError(
+                f"samples lie up to {extent.max():.3g} apart, and float32 holds distances up to 3e+38: divide them by "
+                "a number"
+            )
+        if values.dtype == np.float64:
+            single = values.astype(np.float32)
+            if np.array_equal(single, values):
+                values = single
+    power = int(np.frexp(extent.max())[1]) if 0 < extent.max() < 1e-100 else 0
+    # Compiled code takes arrays of one layout.
+    return np.require(np.ldexp(values, -power) if power else values, requirements=["C", "W"]), power
+
+
+def _directions(x: npt.ArrayLike) -> Float64:
+    """Samples as vectors of length 1, float64: far from 0 they differ in late digits."""
+    values = numbers("samples", x, "samples", "features", least=1).astype(np.float64, copy=False)
+    # A power of two changes no digit, and keeps squares within bounds.
+    _, powers = np.frexp(np.abs(values).max(axis=1, initial=0, keepdims=True))
+    values = np.ldexp(values, -powers)
+    length = np.sqrt(np.einsum("ij,ij->i", values, values))
     if not length.all():
         raise InputError(f"sample {int(np.argmin(length))} is 0 throughout; the cosine takes vectors with a direction")
-    return values / length[:, None].astype(np.float32)
+    return values / length[:, None]
 
 
-def _exact(x: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
-    """Neighbours [rows, k] of some rows of x among all of it, and squared distances."""
+def _roots(squares: Float64, power: int) -> Float32:
+    """Square roots times 2^power, float32: of squares, too, that float32 does not hold."""
+    # By a power of two, which changes no digit.
+    half = int(np.frexp(squares.max())[1]) // 2
+    return np.ldexp(np.sqrt(np.ldexp(squares, -2 * half).astype(np.float32)), half + power)
+
+
+def _exact(x: Floats, queries: Floats, own: Int32, k: int) -> tuple[Int32, Float64]:
+    """The k nearest of x to each query, but the sample `own` (-1: none): int32 [queries, k], and squared distances."""
     from sklearn.neighbors import NearestNeighbors
 
     n = len(x)
-    index, squares = np.empty((len(rows), k), np.int32), np.empty((len(rows), k))
-    engine = NearestNeighbors(algorithm="brute").fit(x)
-    # scikit-learn's products are made in float64.
-    error = 1e-12 * float(np.einsum("ij,ij->i", x, x, dtype=np.float64).max())
-    left, count = np.arange(len(rows)), min(k + 1 + _SPARE, n)
+    index, squares = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
+    # Products of centred samples lose fewer digits; less a sample first, what is constant is 0.
+    base = np.subtract(x, x[0], dtype=np.float64)
+    mean = base.mean(axis=0)
+    base -= mean
+    engine = NearestNeighbors(algorithm="brute").fit(base)
+    error = 1e-12 * float(np.einsum("ij,ij->i", base, base).max())
+    left, count = np.arange(len(queries)), min(k + 1 + _SPARE, n)
     while len(left):
         done = np.ones(len(left), bool)
-        step = max(1, _BLOCK // count)
+        step = max(1, _BLOCK // max(count, x.shape[1]))
         for start in range(0, len(left), step):
             part = left[start : start + step]
-            candidates = engine.kneighbors(x[rows[part]], count, return_distance=False).astype(np.int32)
-            index[part], squares[part], furthest = _nearest(x, rows[part], candidates, k)
+            moved = np.subtract(queries[part], x[0], dtype=np.float64) - mean
+            candidates = engine.kneighbors(moved, count, return_distance=False).astype(np.int32)
+            index[part], squares[part], furthest = _nearest(x, queries[part], own[part], candidates, k)
             # What is no candidate is as far as the furthest of them, but for rounding: only where the k-th is clearly
             # nearer can no other sample tie with it.
             if count < n:
                 done[start : start + step] = squares[part, -1] < furthest * (1 - 1e-6) - error
         left, count = left[~done], min(4 * count, n)
-    return index, squares.astype(np.float32)
+    return index, squares
 
 
-def _by_lists(x: Float32, k: int, seed: int) -> tuple[Int32, Float32, float]:
+def _by_lists(x: Floats, k: int, seed: int) -> tuple[Int32, Float64, float]:
     """Neighbours [n, k] by inverted lists, squared distances, and the recall."""
     n = len(x)
     stream = generator(seed, "nearest neighbours")
-    # Products of centred samples lose fewer digits.
-    centred = x - x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    # Products of centred samples lose fewer digits, and of samples of about 1 neither vanish nor overflow.
+    centred = x - x.mean(axis=0, dtype=np.float64).astype(x.dtype)
+    centred = np.ldexp(centred, -np.frexp(np.abs(centred).max())[1]).astype(np.float32, copy=False)
     centres = _centres(centred, round(np.sqrt(n)), stream)
     home = _lists(centred, centres, 1)[:, 0]
     sample = np.sort(stream.choice(n, min(2 * _SAMPLE, n), replace=False)).astype(np.int32)
-    true = _exact(x, sample, k)[0]
+    true = _exact(x, x[sample], sample, k)[0]
     chosen, judged = slice(0, None, 2), slice(1, None, 2)
     # How many lists a query goes through until it has come to that of each of its true neighbours.
     place = np.argsort(np.argsort(_far(centred[sample[chosen]], centres), axis=1, kind="stable"), axis=1)
     needed = np.sort(np.take_along_axis(place, home[true[chosen]].astype(np.int64), axis=1).ravel())
     lists = _lists(centred, centres, 1 + int(needed[int(np.ceil(_RECALL * len(needed))) - 1]))
     candidates = _candidates(centred, home, lists, min(k + 1 + _SPARE, n))
-    index, squares, _ = _nearest(x, np.arange(n, dtype=np.int32), candidates, k)
+    index, squares, _ = _nearest(x, x, np.arange(n, dtype=np.int32), candidates, k)
     short = np.flatnonzero((candidates >= 0).sum(axis=1) < k + 1).astype(np.int32)
     if len(short):
-        index[short], squares[short] = _exact(x, short, k)
+        index[short], squares[short] = _exact(x, x[short], short, k)
     found = [len(np.intersect1d(a, b)) for a, b in zip(index[sample[judged]], true[judged], strict=True)]
-    return index, squares.astype(np.float32), float(np.mean(found)) / k
+    return index, squares, float(np.mean(found)) / k
 
 
 def _centres(x: Float32, count: int, stream: np.random.Generator) -> Float32:
@@ -405,16 +478,16 @@ def _keep(
 
 
 @njit(cache=True, nogil=True)
-def _nearest(x: Float32, rows: Int32, candidates: Int32, k: int) -> tuple[Int32, Float64, Float64]:
-    """The k nearest of each row's candidates (but itself and -1), by distance, then index; squares; the furthest's."""
-    index = np.full((len(rows), k), -1, np.int32)
-    squares = np.full((len(rows), k), np.inf)
-    furthest = np.zeros(len(rows))
-    for i in range(len(rows)):
+def _nearest(x: Floats, queries: Floats, own: Int32, candidates: Int32, k: int) -> tuple[Int32, Float64, Float64]:
+    """The k nearest of each query's candidates (but `own` and -1), by distance, then index; squares; the furthest's."""
+    index = np.full((len(queries), k), -1, np.int32)
+    squares = np.full((len(queries), k), np.inf)
+    furthest = np.zeros(len(queries))
+    for i in range(len(queries)):
         for name in candidates[i]:
-            if name < 0 or name == rows[i]:
+            if name < 0 or name == own[i]:
                 continue
-            square = _square(x[rows[i]], x[name])
+            square = _square(queries[i], x[name])
             furthest[i] = max(furthest[i], square)
             place = k
             while place > 0 and (
@@ -429,7 +502,7 @@ def _nearest(x: Float32, rows: Int32, candidates: Int32, k: int) -> tuple[Int32,
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _square(a: Float32, b: Float32) -> float:
+def _square(a: Floats, b: Floats) -> float:
     total = 0.0
     for j in range(len(a)):
         difference = np.float64(a[j]) - np.float64(b[j])

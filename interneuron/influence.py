@@ -10,7 +10,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from interneuron import graphs
+from interneuron.checks import numbers
 from interneuron.errors import InputError
+from interneuron.kernels import checked_labels
 
 ORDERS = ("influence", "f-least", "f-most")
 VARIANTS = ("symmetric", "random-walk", "as-published", "f-alone")
@@ -34,7 +36,7 @@ def influence(
     if variant == "as-published":
         return as_published(w, f, p)
     if variant == "f-alone":
-        signal = _signal(f, graphs.checked(w))
+        signal, _ = _signal(f, graphs.checked(w))
         return _scaled(signal if signal.ndim == 1 else _magnitude(signal))
     return _scaled(high_pass(graphs.normalise(w, variant), f, p))
 
@@ -42,19 +44,23 @@ def influence(
 def high_pass(shift: sparse.csr_array, f: npt.ArrayLike, p: int = 1) -> npt.NDArray[np.floating]:
     """Magnitude of the graph high-pass filter I - A^p on f: |f - A^p f| [n], or for columns its rows' Euclidean norms.
 
-    shift: A [n, n], of `interneuron.graphs.normalise`; f [n] or [n, columns]; p hops. In A's precision; p products of A
-    and f, no power of A is formed. Source: the paper, section "Definitions": the filter, and its magnitude as the
-    influence (Dong, Thanou et al., IEEE Signal Processing Magazine 37, 2020).
+    shift: A [n, n], of `interneuron.graphs.normalise`; f [n] or [n, columns]; p hops. In A's precision, or f's where it
+    differs in late digits only; p products of A and f, no power of A is formed. Source: the paper, section
+    "Definitions": the filter, and its magnitude as the influence (Dong, Thanou et al., IEEE Signal Processing Magazine
+    37, 2020).
 
     Raises InputError for p below 1, and f of another length, with NaN or infinite values.
     """
-    signal = _signal(f, shift)
     _hops(p)
+    shift = shift if sparse.issparse(shift) else sparse.csr_array(numbers("shifts", shift, "nodes", "nodes"))
+    signal, power = _signal(f, shift, walk=True)
     smooth = signal
     for _ in range(p):
         smooth = shift @ smooth
     # The product's array is new, and the last need of it.
-    return _magnitude(np.subtract(signal, smooth, out=smooth))
+    found = _magnitude(np.subtract(signal, smooth, out=smooth))
+    # float32 ends at 2^128.
+    return np.ldexp(found if abs(power) < 100 else found.astype(np.float64), power)
 
 
 def as_published(w: sparse.csr_array, f: npt.ArrayLike, p: int = 1) -> npt.NDArray[np.floating]:
@@ -72,7 +78,7 @@ def as_published(w: sparse.csr_array, f: npt.ArrayLike, p: int = 1) -> npt.NDArr
     values, and for an isolated node, at which the listing divides by 0 and loses every score.
     """
     graph = graphs.checked(w).astype(np.float64, copy=False)
-    signal = _signal(f, graph)
+    signal, _ = _signal(f, graph)
     _hops(p)
     scale = 1 / np.sqrt(np.maximum(graphs.link_counts(graph), 1))
     data = graph.data * np.repeat(scale, np.diff(graph.indptr)) * scale[graph.indices]
@@ -107,16 +113,15 @@ def prototypes(
     threshold nor direction is given. Raises InputError for arrays of other lengths, another order, a threshold outside
     of 0 to 1, and more samples asked for than are left.
     """
-    low, f = np.asarray(influence, np.float64), np.asarray(f)
+    low = numbers("influences", influence, "samples").astype(np.float64, copy=False)
+    f = numbers("values of f", f, len(low))
     if order not in ORDERS or not 0 < threshold <= 1:
         raise InputError(
             f"order is {order!r} and threshold {threshold:g}; prototypes take {', '.join(ORDERS)} and a share above 0"
         )
-    if low.ndim != 1 or f.shape != low.shape:
-        raise InputError(f"influence {list(low.shape)} and f {list(f.shape)} are not one number a sample each")
     key = {"influence": low, "f-least": f, "f-most": -f}[order]
     candidates = np.sort(np.argsort(low, kind="stable")[: round(threshold * len(low))])
-    return _first(candidates[np.argsort(key[candidates], kind="stable")], count, classes)
+    return _first(candidates[np.argsort(key[candidates], kind="stable")], count, classes, len(low))
 
 
 def criticisms(influence: npt.ArrayLike, count: int, classes: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
@@ -124,15 +129,16 @@ def criticisms(influence: npt.ArrayLike, count: int, classes: npt.ArrayLike | No
 
     Source: the paper's case I. Raises InputError for more samples than there are.
     """
-    return _first(np.argsort(-np.asarray(influence), kind="stable"), count, classes)
+    values = numbers("influences", influence, "samples")
+    return _first(np.argsort(-values, kind="stable"), count, classes, len(values))
 
 
-def _first(ordered: npt.NDArray[np.int64], count: int, classes: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
-    """The first `count` of samples in order, or of every class in turn."""
+def _first(ordered: npt.NDArray[np.int64], count: int, classes: npt.ArrayLike | None, n: int) -> npt.NDArray[np.int64]:
+    """The first `count` of samples in order, or of every class of all n in turn."""
     if not 0 <= count <= len(ordered):
         raise InputError(f"{count} samples asked of {len(ordered)}; a selection takes no more than there are")
     if classes is not None:
-        own = np.asarray(classes)[ordered]
+        own = checked_labels(classes, n, 1, "classes")[ordered]
         turn = np.empty(len(own), np.int64)
         for label in np.unique(own):
             turn[own == label] = np.arange((own == label).sum())
@@ -145,15 +151,26 @@ def _hops(p: int) -> None:
         raise InputError(f"p is {p}; influence takes 1 hop or more")
 
 
-def _signal(f: npt.ArrayLike, graph: sparse.csr_array) -> npt.NDArray[np.floating]:
-    signal = np.asarray(f, graph.dtype)
+def _signal(f: npt.ArrayLike, graph: sparse.csr_array, walk: bool = False) -> tuple[npt.NDArray[np.floating], int]:
+    """f divided by 2^power, in the graph's precision unless it differs in digits that this lacks, and the power.
+
+    walk: take away the constant that a graph whose rows are means says nothing of.
+    """
+    signal = numbers("values of f", f)
     n = graph.shape[0]
-    if signal.ndim not in (1, 2) or len(signal) != n:
+    if signal.ndim not in (1, 2) or len(signal) != n or not signal.size:
         raise InputError(f"f has the shape {list(signal.shape)}; a graph of {n:,} nodes takes [{n}] or [{n}, columns]")
-    if not np.isfinite(signal).all():
-        row = int(np.argmin(np.isfinite(signal).reshape(n, -1).all(axis=1)))
-        raise InputError(f"f is NaN or infinite at node {row}; influence takes finite values")
-    return signal
+    kind = graph.dtype
+    low, high = (np.asarray(of(axis=0), np.float64) / 2 for of in (signal.min, signal.max))
+    far = np.maximum(np.abs(low), np.abs(high)) > 500 * (high - low)
+    if far.any():
+        if walk and np.allclose(graph.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=16 * np.finfo(kind).eps):
+            signal = signal - np.where(far, low + high, 0)
+        else:
+            kind = np.promote_types(kind, signal.dtype)
+    # So that squares are within bounds: a power of two changes no digit.
+    power = int(np.frexp(np.abs(signal).max())[1])
+    return np.ldexp(signal, -power).astype(kind, copy=False), power
 
 
 def _magnitude(signal: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

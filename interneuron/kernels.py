@@ -1,37 +1,38 @@
 """The Gaussian kernel on samples, in blocks: nothing here holds a matrix of all pairs."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 
+from interneuron.checks import numbers, whole
 from interneuron.errors import InputError
 
 # Side of the blocks that sums are made in: their numbers stay in a core's cache.
 _SIDE = 512
+# How much of itself a kernel's value may lose to rounding.
+_LOSS = 1e-5
 
-Float32 = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
 
 
 class Kernel:
     """k(a, b) = exp(-gamma |a - b|^2) between the samples of x [n, d]; with labels [n], 0 between unlike labels.
 
-    Kept in float32, centred: values are right to about 1e-7 (1 + gamma |a|^2) of themselves, |a| from the mean of x.
-    Memory: a copy of x. Raises InputError for a gamma that is not above 0, for x that is not finite, and labels of
-    another length.
+    Products of centred samples give it in float32 where that loses no more than 1e-5 of a value, that is where gamma
+    |a|^2 stays below 80, |a| from the mean of x; in float64 up to 4e10, and beyond that differences, which take about
+    30 times as long. Memory: a copy of x. Raises InputError for a gamma that is not above 0, for x that is no finite
+    [n, d], and as `checked_labels` does.
     """
 
     def __init__(self, x: npt.ArrayLike, gamma: float, labels: npt.ArrayLike | None = None) -> None:
-        values = np.asarray(x)
-        if values.ndim != 2 or values.size == 0:
-            raise InputError(f"samples have the shape {list(values.shape)}; a kernel takes [n, d]")
+        values = numbers("samples", x, "samples", "features", least=1)
         if not 0 < gamma < np.inf:
             raise InputError(f"gamma is {gamma:g}; a Gaussian kernel takes a number above 0")
-        mean = values.mean(axis=0, dtype=np.float64)
-        if not np.isfinite(mean).all():
-            raise InputError("samples contain NaN or infinite values; a kernel takes finite ones")
         # With u = sqrt(2 gamma) x, -gamma |a - b|^2 is u_a u_b - |u_a|^2 / 2 - |u_b|^2 / 2.
-        self._u = np.subtract(values, mean, dtype=np.float32, casting="same_kind")
-        self._u *= np.float32(np.sqrt(2 * gamma))
-        self._half = 0.5 * np.einsum("ij,ij->i", self._u, self._u)
+        (self._u,), (self._half,), self._rest = placed([values], np.multiply, np.sqrt(2 * gamma))
         self._labels = (
             None if labels is None else np.unique(checked_labels(labels, len(values)), return_inverse=True)[1]
         )
@@ -39,11 +40,14 @@ class Kernel:
     def __len__(self) -> int:
         return len(self._u)
 
-    def block(self, rows: npt.ArrayLike, columns: npt.ArrayLike | None = None) -> Float32:
-        """Kernel [rows, columns] between some samples and others (all, if None), by their numbers."""
-        a = np.asarray(rows)
-        b: slice | npt.NDArray = slice(None) if columns is None else np.asarray(columns)
-        k = _gaussian(self._u[a], self._u[b], self._half[a], self._half[b])
+    def block(self, rows: npt.ArrayLike, columns: npt.ArrayLike | None = None) -> Floats:
+        """Kernel [rows, columns] between some samples and others (all, if None), by their numbers, from 0.
+
+        float32, or float64 where float32 would lose digits. Raises InputError for numbers of no sample.
+        """
+        a = checked_index("rows", rows, len(self))
+        b = slice(None) if columns is None else checked_index("columns", columns, len(self))
+        k = self._gaussian(self._u[a], self._u[b], self._half[a], self._half[b])
         if self._labels is not None:
             k *= self._labels[a][:, None] == self._labels[b]
         return k
@@ -65,27 +69,93 @@ class Kernel:
             a = slice(start, start + _SIDE)
             for other in range(start, len(u), _SIDE):
                 b = slice(other, other + _SIDE)
-                k = _gaussian(u[a], u[b], half[a], half[b])
+                k = self._gaussian(u[a], u[b], half[a], half[b])
                 sums[a] += k.sum(axis=1, dtype=np.float64)
                 if other > start:
                     sums[b] += k.sum(axis=0, dtype=np.float64)
         total[members] = sums
 
+    def _gaussian(self, a: Floats, b: Floats, half_a: Floats, half_b: Floats) -> Floats:
+        if self._rest is None:
+            k = a @ b.T
+            k -= half_a[:, None]
+            k -= half_b
+            # Rounding may bring duplicates above their distance of 0.
+            np.minimum(k, 0, out=k)
+        else:
+            k = cdist(a, b, "sqeuclidean")
+            k *= -0.5 * self._rest
+        return np.exp(k, out=k)
 
-def checked_labels(labels: npt.ArrayLike, n: int) -> npt.NDArray:
-    """Labels [n] as an array. Raises InputError for another shape, or fewer than two classes."""
-    values = np.asarray(labels)
-    if values.shape != (n,):
-        raise InputError(f"labels have the shape {list(values.shape)}; {n:,} samples take [{n}]")
-    if len(np.unique(values)) < 2:
-        raise InputError(f"all labels are {values[0]}; this takes two classes or more")
+
+def placed(samples: Sequence[Floats], scale: np.ufunc, by: float) -> tuple[list[Floats], list[Floats], float | None]:
+    """Samples [., d] scaled and moved alike, in the least precision in which products tell their squared distances.
+
+    scale: `np.multiply` or `np.divide`, `by` a number. They are moved to the mean of the first, in their own precision,
+    before any is cast: distances do not depend on where samples lie, and float32 has no digits to say where that is.
+    float32 if that tells |u|^2 / 2 to 1e-5, else float64. Gives the samples, their |u|^2 / 2, and None; or, so far
+    apart that only differences tell distances, what the squares of these are yet to be multiplied by. Raises InputError
+    where samples are beyond float64.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = samples[0].mean(axis=0, dtype=np.float64)
+        for kind in (np.float32, np.float64):
+            found = []
+            for x in samples:
+                own: Any = np.promote_types(x.dtype, kind)
+                u = np.subtract(x, mean.astype(own), dtype=own)
+                found.append(scale(u, own.type(by), out=u).astype(kind, copy=False))
+            half = [0.5 * np.einsum("ij,ij->i", u, u) for u in found]
+            # NaN fails it, too.
+            if all(h.max() * np.finfo(kind).eps <= _LOSS for h in half):
+                return found, half, None
+        # Scaled by a power of two, they keep their digits.
+        power = int(np.frexp(by)[1]) * (1 if scale is np.multiply else -1)
+        rest = float(np.ldexp(scale(1.0, by), -power))
+        found = [np.ldexp(x.astype(np.float64), power) for x in samples]
+    if not all(np.isfinite(u).all() for u in found):
+        raise InputError("samples times the kernel's scale are beyond 1e308: divide the samples by a number")
+    return found, half, rest**2
+
+
+def checked_labels(labels: npt.ArrayLike, n: int | None, least: int = 2, what: str = "labels") -> npt.NDArray[Any]:
+    """Labels [n], whole numbers or text, as an array of int64 or text; n None: any number of them, but 0.
+
+    Raises InputError for another shape, fractions, NaN, anything else, and for fewer than `least` classes.
+    """
+    axis: str | int = "samples" if n is None else n
+    try:
+        values = np.asarray(labels)
+    except (TypeError, ValueError, RuntimeError):
+        # What is wrong with it, `whole` says.
+        values = whole(what, labels, axis)
+    if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
+        values = values.astype(str)
+    if values.dtype.kind not in "US":
+        values = whole(what, labels, axis)
+    elif values.ndim != 1 or n not in (None, len(values)):
+        raise InputError(f"{what} have the shape {list(values.shape)}, and take [{axis}]")
+    if not len(values) and least:
+        raise InputError(f"{what} are none, and this takes one or more")
+    if len(np.unique(values)) < least:
+        raise InputError(f"all {what} are {values[0]}; this takes two classes or more")
     return values
 
 
-def _gaussian(a: Float32, b: Float32, half_a: Float32, half_b: Float32) -> Float32:
-    k = a @ b.T
-    k -= half_a[:, None]
-    k -= half_b
-    # Rounding may bring duplicates above their distance of 0.
-    np.minimum(k, 0, out=k)
-    return np.exp(k, out=k)
+def matching_labels(
+    labels: npt.ArrayLike, n: int, others: npt.ArrayLike, m: int, what: str, of: str
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Labels [n] and other labels [m] of the same classes. Raises as `checked_labels`, and for numbers beside text."""
+    first, second = checked_labels(labels, n, 1, what), checked_labels(others, m, 1, of)
+    if (first.dtype.kind in "US") != (second.dtype.kind in "US"):
+        raise InputError(f"{what} are {first.dtype} and {of} {second.dtype}; numbers and text are never one class")
+    return first, second
+
+
+def checked_index(what: str, index: npt.ArrayLike, n: int, least: int = 0) -> npt.NDArray[np.int64]:
+    """Numbers of samples, int64 [.], `least` or more. Raises InputError for what is no whole number from 0 to n - 1."""
+    values = whole(what, index, "samples", least=least)
+    if values.size and not (values.min() >= 0 and values.max() < n):
+        wrong = values.min() if values.min() < 0 else values.max()
+        raise InputError(f"{what} hold {wrong}; {n:,} samples take 0 to {n - 1}")
+    return values

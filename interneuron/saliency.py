@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from interneuron import checks, graphs
+from interneuron import graphs
 from interneuron.capture import Action, hooked
+from interneuron.checks import numbers
 from interneuron.errors import InputError
 from interneuron.influence import influence
 from interneuron.inspection import inputs, inspect
@@ -38,11 +39,10 @@ class Superpixels:
     def spread(self, values: npt.ArrayLike) -> Map:
         """Map [h, w] of values [m] on superpixels, small ones counting more: sum v(m) / |m| over sum 1 / |m|, m at u.
 
-        Source: Anirudh et al., "MARGIN" (2021), case II. Raises InputError for another number of values.
+        Source: Anirudh et al., "MARGIN" (2021), case II. Raises InputError for another number of values, NaN and
+        infinity.
         """
-        v = np.asarray(values, np.float64)
-        if v.shape != self.sizes.shape:
-            raise InputError(f"values have the shape {list(v.shape)}; {len(self.sizes)} superpixels take one each")
+        v = numbers("values", values, len(self.sizes)).astype(np.float64, copy=False)
         return (v / self.sizes)[self.labels].sum(axis=0) / (1 / self.sizes)[self.labels].sum(axis=0)
 
 
@@ -51,19 +51,26 @@ def superpixels(image: npt.ArrayLike, counts: Sequence[int], compactness: float 
     many.
 
     image: [h, w], or [h, w, 3] in RGB; uint8, or floats in [0, 1]. compactness: scikit-image's, how much nearness
-    counts against colour. Raises InputError for another shape or range, counts below 2, and an image with fewer pixels
-    than superpixels, or in which SLIC finds but one.
+    counts against colour: texture takes more of it, and gives fewer superpixels where it is short. Raises InputError
+    for another shape or range, NaN, counts below 2, and an image with fewer pixels than superpixels, or in which SLIC
+    finds but one.
     """
     from skimage.segmentation import slic
 
+    checked = numbers("pixels", image)
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or pixels.size == 0:
         raise InputError(f"the image has the shape {list(pixels.shape)}; superpixels take [h, w] or [h, w, 3]")
     if pixels.dtype != np.uint8 and not (pixels.dtype.kind == "f" and pixels.min() >= 0 and pixels.max() <= 1):
-        raise InputError(f"the image is {pixels.dtype}; superpixels take uint8, or floats of 0 to 1")
+        raise InputError(
+            f"the image is {pixels.dtype} of {checked.min():g} to {checked.max():g}; superpixels take uint8, or floats "
+            "of 0 to 1"
+        )
     h, w = pixels.shape[:2]
     if not len(counts) or not all(2 <= count <= h * w for count in counts):
         raise InputError(f"{list(counts)} superpixels asked of an image of {h} x {w} pixels; it takes 2 to {h * w}")
+    if not 0 < compactness < np.inf:
+        raise InputError(f"compactness is {compactness:g}, and takes a number above 0")
     # Grey as colour, so that it is compared on the same scale.
     colour = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
     labels, sizes, segmentation = [], [], []
@@ -72,7 +79,14 @@ def superpixels(image: npt.ArrayLike, counts: Sequence[int], compactness: float 
         found = slic(colour, count, compactness, start_label=0, channel_axis=-1)
         _, index, size = np.unique(found, return_inverse=True, return_counts=True)
         if len(size) < 2:
-            raise InputError(f"an image of {h} x {w} pixels is too small for {count} superpixels: SLIC finds one")
+            # Nearness alone makes superpixels of any image that has room for them.
+            room = len(np.unique(slic(colour, count, 1e6, start_label=0, channel_axis=-1))) > 1
+            raise InputError(
+                f"SLIC finds one superpixel, not {count}: at compactness {compactness:g} colour outweighs nearness in "
+                "this image (texture, noise), and it takes a larger compactness"
+                if room
+                else f"an image of {h} x {w} pixels is too small for {count} superpixels: SLIC finds one"
+            )
         labels.append(index.reshape(h, w) + first)
         sizes.append(size)
         segmentation.append(np.full(len(size), number))
@@ -130,7 +144,7 @@ def margin_saliency(
     over the pixels, and multiplied. Source: Anirudh et al., "MARGIN" (2021), case II. Raises InputError for k at or
     above the number of superpixels, and as `interneuron.influence.influence` does.
     """
-    s = np.asarray(effects, np.float64)
+    s = numbers("effects", effects, len(parts.sizes)).astype(np.float64, copy=False)
     effect = parts.spread(s)
     w = graphs.knn_graph(graphs.neighbours(s[:, None], k))
     influences = parts.spread(influence(w, size_ratio(parts.sizes), variant, p))
@@ -279,9 +293,7 @@ def insertion_auc(
 
 def area(curve: npt.ArrayLike) -> float:
     """Area under scores [steps + 1] over the share of pixels, by trapezoids. Raises InputError for fewer than 2."""
-    values = np.asarray(curve, np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise InputError(f"a curve {list(values.shape)} has no area; it takes 2 scores or more")
+    values = numbers("scores", curve, "steps", least=2).astype(np.float64, copy=False)
     return float(np.trapezoid(values) / (len(values) - 1))
 
 
@@ -289,11 +301,13 @@ def share_needed(curve: npt.ArrayLike, part: float) -> float:
     """Share of the pixels with which an insertion first comes to `part` of the whole image's score.
 
     curve: `pixel_curve` from some start to the image, whose score is the last; its steps are the share's resolution.
-    Raises InputError for fewer than 2 scores, and a part that is not above 0 and at most 1.
+    Raises InputError for fewer than 2 scores, a whole image's below 0, and a part that is not above 0 and at most 1.
     """
-    values = np.asarray(curve, np.float64)
-    if values.ndim != 1 or len(values) < 2 or not 0 < part <= 1:
-        raise InputError(f"a curve {list(values.shape)} and part {part:g}; it takes 2 scores or more, 0 < part <= 1")
+    values = numbers("scores", curve, "steps", least=2).astype(np.float64, copy=False)
+    if not 0 < part <= 1:
+        raise InputError(f"part is {part:g}, and takes a number above 0 and at most 1")
+    if values[-1] < 0:
+        raise InputError(f"the whole image's score is {values[-1]:g}, and a part of it takes one of 0 or more")
     return float(np.argmax(values >= part * values[-1]) / (len(values) - 1))
 
 
@@ -301,13 +315,15 @@ def gini(saliency: npt.ArrayLike) -> float:
     """Sparsity of a map: the Gini index of its magnitudes c, sorted: 1 - 2 sum_k c_(k) / |c|_1 (N - k + 1/2) / N.
 
     0 where all are equal (or 0), near 1 where one pixel has all. Source: Hurley and Rickard, IEEE Trans. Information
-    Theory 55, 2009. Raises InputError for a map without pixels or with NaN.
+    Theory 55, 2009. Raises InputError for a map without pixels, with NaN or infinity.
     """
-    c = np.sort(np.abs(np.asarray(saliency, np.float64)).ravel())
-    if not c.size or np.isnan(c[-1]):
-        raise InputError(f"the map of {c.size} pixels has none, or NaN; the Gini index takes numbers")
+    c = np.sort(np.abs(numbers("values of the map", saliency).astype(np.float64, copy=False)).ravel())
+    if not c.size:
+        raise InputError("the map has no pixels, and the Gini index takes one or more")
     if c[-1] == 0:
         return 0.0
+    # A power of two changes no digit, and keeps the sum within bounds.
+    c = np.ldexp(c, -np.frexp(c[-1])[1])
     return float(1 - 2 * (c / c.sum() * (c.size - np.arange(c.size) - 0.5)).sum() / c.size)
 
 
@@ -347,7 +363,7 @@ def _curve(
     scores: Network, start: Tensor, end: Tensor, saliency: npt.ArrayLike, target: int, steps: int, batch: int
 ) -> npt.NDArray[np.float64]:
     """As `pixel_curve`."""
-    values = checks.numbers("saliencies", saliency)
+    values = numbers("saliencies", saliency)
     h, w = start.shape[-2:]
     if values.shape != (h, w) or end.shape != start.shape:
         raise InputError(

@@ -7,10 +7,12 @@ published text follow its words.
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.spatial.distance import cdist
 
 from interneuron import graphs
+from interneuron.checks import numbers
 from interneuron.errors import InputError
-from interneuron.kernels import Kernel, checked_labels
+from interneuron.kernels import Kernel, checked_labels, matching_labels, placed
 
 # Distances held at once.
 _BLOCK = 2**22
@@ -83,65 +85,63 @@ def kernel_density(
         f(i) = (1 / |X_t|) sum_{s in X_t} exp(-|phi(x_i) - phi(s)|^2 / bandwidth^2),  t the class predicted for x_i.
 
     x [n, d] and train_x [m, d] are the features phi (a network's last hidden layer), predicted [n], train_labels [m].
-    The logarithm is taken before anything underflows. Source: Feinman et al., arXiv:1703.00410, as in the paper's case
-    V; bandwidth^2 = 20 in Carlini and Wagner (AISec 2017).
+    The logarithm is taken before anything underflows; digits are kept as by `interneuron.kernels.placed`. Source:
+    Feinman et al., arXiv:1703.00410, as in the paper's case V; bandwidth^2 = 20 in Carlini and Wagner (AISec 2017).
 
     Raises InputError for shapes that don't fit, values that are not finite, a bandwidth that is not above 0, and a
     predicted class without training samples.
     """
-    a, b = np.asarray(x, np.float32), np.asarray(train_x, np.float32)
-    classes, known = np.asarray(predicted), np.asarray(train_labels)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise InputError(f"features are {list(a.shape)} and, of training samples, {list(b.shape)}; both take [., d]")
-    if classes.shape != a.shape[:1] or known.shape != b.shape[:1]:
-        raise InputError(
-            f"labels are {list(classes.shape)} and {list(known.shape)} for {len(a):,} samples and {len(b):,} training "
-            "samples; each takes one"
-        )
+    a = numbers("features", x, "samples", "features")
+    b = numbers("features of training samples", train_x, "samples", a.shape[1], least=1)
+    classes, known = matching_labels(
+        predicted, len(a), train_labels, len(b), "predicted classes", "labels of training samples"
+    )
     if not 0 < bandwidth < np.inf:
         raise InputError(f"the bandwidth is {bandwidth:g}; the density takes a number above 0")
-    if not (np.isfinite(a.sum(dtype=np.float64)) and np.isfinite(b.sum(dtype=np.float64))):
-        raise InputError("features contain NaN or infinite values; the density takes finite ones")
     missing = np.setdiff1d(classes, known)
     if missing.size:
         raise InputError(f"class {missing[0]} is predicted, but no training sample has it; the density takes some")
-    centre = b.mean(axis=0, dtype=np.float64).astype(np.float32)
-    a, b = (a - centre) / np.float32(bandwidth), (b - centre) / np.float32(bandwidth)
+    (b, a), (half_b, half_a), rest = placed([b, a], np.divide, bandwidth)
     f = np.empty(len(a))
     for label in np.unique(classes):
-        rows, members = np.flatnonzero(classes == label), b[known == label]
-        half = 0.5 * np.einsum("ij,ij->i", members, members)
-        step = max(1, _BLOCK // len(members))
+        rows, members = np.flatnonzero(classes == label), known == label
+        base, half = b[members], half_b[members]
+        step = max(1, _BLOCK // len(base))
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            near = a[part] @ members.T - half
             # |phi - s|^2 = |phi|^2 - 2 (phi s - |s|^2 / 2); the nearest is taken out of the sum.
-            most = near.max(axis=1, keepdims=True)
-            square = np.einsum("ij,ij->i", a[part], a[part]) - 2 * most[:, 0]
-            shares = np.exp(2 * (near - most)).mean(axis=1, dtype=np.float64)
-            f[part] = np.log(shares) - np.maximum(square, 0)
+            near = a[part] @ base.T - half if rest is None else -0.5 * rest * cdist(a[part], base, "sqeuclidean")
+            # Beyond 1e308 a square is infinite, and the density 0.
+            most = np.maximum(near.max(axis=1, keepdims=True), np.finfo(near.dtype).min)
+            with np.errstate(divide="ignore", over="ignore"):
+                square = (2 * half_a[part] if rest is None else 0) - 2 * most[:, 0]
+                f[part] = np.log(np.exp(2 * (near - most)).mean(axis=1, dtype=np.float64)) - np.maximum(square, 0)
+    if log and not np.isfinite(f).all():
+        raise InputError(
+            f"sample {int(np.argmin(f))} is so far from the training samples that the logarithm of its density is "
+            "beyond 1e308: take the density"
+        )
     return f if log else np.exp(f)
 
 
 def size_ratio(sizes: npt.ArrayLike) -> Float64:
-    """Sparsity of superpixels: f(m) = |m| / max_m' |m'|, of their sizes in pixels [superpixels]. Source: case II."""
-    values = np.asarray(sizes, np.float64)
-    if values.ndim != 1 or values.size == 0 or not values.min() > 0:
-        raise InputError(f"sizes {list(values.shape)} must be one number above 0 for each superpixel")
+    """Sparsity of superpixels: f(m) = |m| / max_m' |m'|, of their sizes in pixels [superpixels]. Source: case II.
+
+    Raises InputError for no sizes, and for any that is not above 0.
+    """
+    values = numbers("sizes", sizes, "superpixels", least=1).astype(np.float64, copy=False)
+    if not values.min() > 0:
+        raise InputError(f"sizes go down to {values.min():g}, and take numbers above 0")
     return values / values.max()
 
 
 def prediction_margin(scores: npt.ArrayLike) -> npt.NDArray[np.floating]:
     """By how much the best class is ahead of the second: f(i) = p_(1)(i) - p_(2)(i), of scores [n, classes].
 
-    Small near a decision boundary. Raises InputError for fewer than two classes, and NaN.
+    Small near a decision boundary. Raises InputError for fewer than two classes, NaN and infinity.
     """
-    values = np.asarray(scores)
-    if values.ndim != 2 or values.shape[1] < 2:
-        raise InputError(
-            f"scores have the shape {list(values.shape)}; the margin takes [n, classes], 2 classes or more"
-        )
-    if np.isnan(values).any():
-        raise InputError("scores contain NaN; the margin takes numbers")
+    values = numbers("scores", scores, "samples", "classes")
+    if values.shape[1] < 2:
+        raise InputError(f"scores have the shape {list(values.shape)}, and take 2 classes or more")
     best = np.partition(values, -2, axis=1)
     return best[:, -1] - best[:, -2]

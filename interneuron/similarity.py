@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from interneuron.checks import numbers, whole
 from interneuron.errors import InputError
 
 # Values ranked at a time: 8 bytes of sorting keys each.
@@ -28,7 +29,8 @@ def constant(x: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 def ranks(x: npt.ArrayLike, threads: int = 1) -> Float32:
     """Ranks 1..m of every row of `x` [neurons, samples], equal values sharing the mean of their ranks.
 
-    Returns float32 [neurons, samples], exact (halves are) up to 2^23 samples. Raises InputError for NaN.
+    Returns float32 [neurons, samples], exact (halves are) up to 2^23 samples. Infinities have ranks, too, and whole
+    numbers of 64 bits are told apart. Raises InputError for NaN.
     """
     values = _checked(x)
     if values.dtype != np.float32:
@@ -69,6 +71,8 @@ def spearman(x: npt.ArrayLike, threads: int = 1) -> Float32:
     from scipy.linalg.blas import ssyrk
 
     values = _checked(x)
+    if not len(values):
+        return np.zeros((0, 0), np.float32)
     still = constant(values)
     if still.any():
         raise InputError(
@@ -90,14 +94,14 @@ def individual_effects(y: npt.ArrayLike) -> Float32:
     """Effects of each draw against that draw's own mean: y_s(alpha) - mean over alpha' of y_s(alpha').
 
     `y` [alphas, draws, neurons] under do(z = alpha), the draws shared by the alphas; returns float32 of that shape.
-    Sums are made in float64, so that a neuron which does not depend on alpha comes out as exactly 0. Source: thesis,
-    section 2.3, per draw (reading A).
+    Sums are made in float64, so that a neuron which does not depend on alpha comes out as exactly 0. Raises InputError
+    for y that is not finite, and effects beyond float32. Source: thesis, section 2.3, per draw (reading A).
     """
-    values = np.asarray(y)
-    if values.ndim != 3 or values.size == 0:
-        raise InputError(f"activations have the shape {list(values.shape)}; effects take [alphas, draws, neurons]")
-    mean = values.sum(axis=0, dtype=np.float64) / len(values)
-    return np.stack([(part - mean).astype(np.float32) for part in values])
+    values = _activations(y)
+    if values.dtype == np.float64:
+        # Sums of float64 round: differences do not, where there is none.
+        values = values - values[:1]
+    return _effects(values)
 
 
 def repeated_effects(y: npt.ArrayLike, draws: int, orders: npt.ArrayLike) -> Float32:
@@ -106,14 +110,15 @@ def repeated_effects(y: npt.ArrayLike, draws: int, orders: npt.ArrayLike) -> Flo
     `y` [alphas, S, neurons]; `orders` int [alphas, S]: a permutation of the draws for each alpha, so that the alphas of
     one repetition do not share their draws. Repetition r takes for each alpha the mean over the r-th group of `draws`
     draws in its order, less the mean over the alphas. Returns float32 [alphas, S // draws, neurons]. Raises InputError
-    if there are fewer than two groups. Source: the small samples of the published notebook (reading C).
+    as `individual_effects` does, for orders that are no permutations, and fewer than two groups. Source: the small
+    samples of the published notebook (reading C).
     """
-    values, order = np.asarray(y), np.asarray(orders)
-    if values.ndim != 3 or order.shape != values.shape[:2]:
-        raise InputError(
-            f"activations {list(values.shape)} and orders {list(order.shape)} do not fit; repeated effects take "
-            "[alphas, draws, neurons] and [alphas, draws]"
-        )
+    values = _activations(y)
+    order = whole("orders", orders, *values.shape[:2])
+    if not np.array_equal(np.sort(order, axis=1), np.broadcast_to(np.arange(values.shape[1]), order.shape)):
+        raise InputError(f"orders take, for each alpha, the numbers 0 to {values.shape[1] - 1} of the draws, each once")
+    if values.dtype == np.float64:
+        values = values - values[:1, :1]
     groups = values.shape[1] // draws if draws > 0 else 0
     if groups < 2:
         raise InputError(f"{values.shape[1]} draws make {groups} groups of {draws}; repeated effects take at least 2")
@@ -121,17 +126,37 @@ def repeated_effects(y: npt.ArrayLike, draws: int, orders: npt.ArrayLike) -> Flo
         values[alpha, order[alpha, : groups * draws]].reshape(groups, draws, -1).mean(axis=1, dtype=np.float64)
         for alpha in range(len(values))
     ]
-    return individual_effects(np.stack(means))
+    return _effects(np.stack(means))
 
 
-def _checked(x: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    values = np.asarray(x)
+def _activations(y: npt.ArrayLike) -> npt.NDArray[np.floating]:
+    values = numbers("activations", y, "alphas", "draws", "neurons", least=1)
+    if not values.size:
+        raise InputError(f"activations have the shape {list(values.shape)}, and take one draw and neuron or more")
+    return values
+
+
+def _effects(values: npt.NDArray[np.floating]) -> Float32:
+    mean = values.sum(axis=0, dtype=np.float64) / len(values)
+    with np.errstate(over="ignore"):
+        found = np.stack([(part - mean).astype(np.float32) for part in values])
+    if not np.isfinite(found).all():
+        raise InputError("effects are beyond the numbers of float32 (3e+38): divide the activations by a number")
+    return found
+
+
+def _checked(x: npt.ArrayLike) -> npt.NDArray[np.number]:
+    try:
+        values = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError):
+        # What is wrong with it, `numbers` says.
+        values = numbers("values", x)
+    if values.dtype.kind not in "iuf" or np.ma.is_masked(x):
+        values = numbers("values", x)
     if values.ndim != 2 or values.shape[1] < 2:
         raise InputError(
             f"values have the shape {list(values.shape)}; ranks take [neurons, samples], 2 samples or more"
         )
-    if values.dtype.kind != "f":
-        values = values.astype(np.float64)
     # min hands NaN on, and makes no second matrix.
     if len(values) and np.isnan(values.min(axis=1)).any():
         row = int(np.argmax(np.isnan(values.min(axis=1))))

@@ -25,9 +25,9 @@ def scores(graphs, x, y, held, wrong, settings, seed):
     for k in graphs.ks:
         yield {"method": "knn-loss", "k": k}, baselines.knn_loss(graphs.graph(seed, k), y)
     yield {"method": "influence-function"}, baselines.self_influence(x, y, decay)
-    yield {"method": "loss"}, baselines.label_loss(model.probabilities(x), y)
-    yield {"method": "cross-validated-loss"}, baselines.label_loss(held, y)
-    yield {"method": "cleanlab"}, baselines.confident_learning(held, y)
+    yield {"method": "loss"}, baselines.label_loss(model.probabilities(x), y, model.classes)
+    yield {"method": "cross-validated-loss"}, baselines.label_loss(held, y, model.classes)
+    yield {"method": "cleanlab"}, baselines.confident_learning(held, y, model.classes)
     yield {"method": "random"}, generator(seed, "random order").permutation(len(y)).astype(np.float64)
     if wrong.any():
         yield {"method": "oracle"}, wrong.astype(np.float64)

@@ -90,10 +90,12 @@ def test_nearest_neighbour_error_is_scikit_learns():
     assert baselines.nearest_neighbour_error(x, labels, test_x, test_labels) == pytest.approx(want)
     assert baselines.nearest_neighbour_error(x, labels, x, labels) == 0
     assert baselines.nearest_neighbour_error([[0.0], [0]], [1, 2], [[0.0]], [2]) == 1
-    with pytest.raises(InputError, match=r"samples are \[80, 5\] and, for the test, \[50, 4\]"):
+    with pytest.raises(InputError, match=r"other samples have the shape \[50, 4\], and take \[samples, 5\]"):
         baselines.nearest_neighbour_error(x, labels, test_x[:, :4], test_labels)
-    with pytest.raises(InputError, match=r"labels are \[80\] and \[3\] for 80 and 50 samples"):
+    with pytest.raises(InputError, match=r"test labels have the shape \[3\], and take \[50\]"):
         baselines.nearest_neighbour_error(x, labels, test_x, test_labels[:3])
+    with pytest.raises(InputError, match="labels are int64 and test labels <U21; numbers and text are never one class"):
+        baselines.nearest_neighbour_error(x, labels, test_x, test_labels.astype(str))
 
 
 # wrong labels
@@ -208,16 +210,73 @@ def test_what_label_scores_refuse():
     for run in (baselines.logistic_regression, baselines.self_influence):
         with pytest.raises(InputError, match="all labels are 1"):
             run(x, np.ones(20))
-        with pytest.raises(InputError, match=r"labels have the shape \[5\]; 20 samples take \[20\]"):
+        with pytest.raises(InputError, match=r"labels have the shape \[5\], and take \[20\]"):
             run(x, labels[:5])
         with pytest.raises(InputError, match="decay is 0; logistic regression takes a number above 0"):
             run(x, labels, 0.0)
-        with pytest.raises(InputError, match="NaN or infinite"):
+        with pytest.raises(InputError, match="features hold NaN or infinite"):
             run(np.full((20, 2), np.nan), labels)
     with pytest.raises(InputError, match="5 folds of classes with 1 samples and more"):
         baselines.cross_validated_probabilities(x, [1] * 19 + [0], generator(0, "folds"))
-    with pytest.raises(InputError, match=r"probabilities \[20, 3\] do not belong to labels \[20\] of 2 classes"):
-        baselines.label_loss(np.ones((20, 3)), labels)
+    for run in (baselines.logistic_regression, baselines.self_influence):
+        for features in (1e20 * np.hstack([x, x]), 1e200 * x):
+            with pytest.raises(InputError, match=r"leave nothing of a decay of 0\.0001 but rounding"):
+                run(features, labels)
+    with pytest.raises(InputError, match="all labels are 1; this takes two classes or more"):
+        baselines.confident_learning(np.full((20, 3), 1 / 3), [1] * 20)
+    with pytest.raises(InputError, match="features times weights are beyond 1e308"):
+        baselines.Logistic(np.arange(2), np.array([[2.0]])).probabilities([[1e308]])
+
+
+PROBABILITIES = np.array([[0.1, 0.7, 0.2], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.8, 0.1, 0.1], [0.9, 0.05, 0.05]])
+
+
+@pytest.mark.parametrize("score", [baselines.label_loss, baselines.confident_learning])
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "classes", "words"),
+    [
+        (np.where(np.eye(5, 3) > 0, np.nan, 0.3), [0] * 5, None, r"probabilities hold NaN .*first at \[0, 0\]"),
+        (np.log(PROBABILITIES), [0] * 5, None, "probabilities run from -3 to .*logits go through a softmax first"),
+        (0.9 * PROBABILITIES, [0] * 5, None, r"probabilities sum to 0\.9 .*take rows that sum to 1"),
+        (PROBABILITIES[0], [0] * 5, None, r"probabilities have the shape \[3\], and take \[samples, classes\]"),
+        (PROBABILITIES, [0] * 4, None, r"labels have the shape \[4\], and take \[5\]"),
+        (PROBABILITIES, [0, 1, 2, 3, 0], None, "labels hold 3, and take the columns' classes, 0 to 2"),
+        (PROBABILITIES, [0, 1, -1, 1, 0], None, "labels hold -1, and take"),
+        (PROBABILITIES, [0, 1, 0.5, 1, 0], None, r"labels hold 0\.5, and take whole numbers"),
+        (PROBABILITIES, [0, 1, np.nan, 1, 0], None, "labels hold NaN"),
+        (PROBABILITIES, list("ababa"), None, "labels name 2 classes, and probabilities have 3: give `classes`"),
+        (PROBABILITIES, list("ababa"), ["a", "c", "d"], "labels hold b, and take the columns' classes, a to d"),
+        (
+            PROBABILITIES,
+            [0, 1, 0, 1, 0],
+            ["a", "b", "c"],
+            "labels are int64 and classes <U1; numbers and text",
+        ),
+        (PROBABILITIES, [0, 1, 0, 1, 0], [0, 1], r"classes have the shape \[2\], and take \[3\]"),
+        (PROBABILITIES, [0, 1, 0, 1, 0], [0, 1, 1], "classes name 2 columns of 3, and take a name each"),
+    ],
+)
+def test_label_scores_take_probabilities_and_labels_of_their_columns(score, probabilities, labels, classes, words):
+    with pytest.raises(InputError, match=words):
+        score(probabilities, labels, classes)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 0], [2, 2, 0, 0, 2], [1, 1, 2, 2, 1]])
+def test_classes_without_labels_are_cleanlabs(labels, recwarn):
+    from cleanlab.filter import find_label_issues
+
+    own = PROBABILITIES[range(5), labels]
+    score = baselines.confident_learning(PROBABILITIES, labels)
+    assert not len(recwarn)
+    np.testing.assert_array_equal(score > 1, find_label_issues(np.array(labels), PROBABILITIES, n_jobs=1))
+    np.testing.assert_allclose(score % 1, 1 - own)
+    np.testing.assert_allclose(baselines.label_loss(PROBABILITIES, labels), -np.log(own))
+    # Columns in any order, by their names.
+    names = np.array(["x", "b", "m"])
+    turned = PROBABILITIES[:, [2, 0, 1]]
+    for values, classes in ((names[labels], names[[2, 0, 1]]), (7 * np.array(labels), [14, 0, 7])):
+        np.testing.assert_allclose(baselines.label_loss(turned, values, classes), -np.log(own))
+        np.testing.assert_allclose(baselines.confident_learning(turned, values, classes) % 1, 1 - own)
 
 
 # centralities and random choice
@@ -232,6 +291,14 @@ def test_pagerank_is_networkxs(seed, n, directed):
     want = nx.pagerank(graph, 0.85, tol=1e-13, max_iter=1000)
     got = baselines.pagerank(nx.to_scipy_sparse_array(graph, dtype=np.float64))
     np.testing.assert_allclose(got, [want[i] for i in range(n)], atol=1e-10)
+
+
+def test_pagerank_of_float32_weights_comes_to_rest():
+    """Their sums are not those of float64 in the last digits."""
+    w = graphs.knn_graph(graphs.neighbours(rng.normal(size=(60, 3)), 7), weights="gaussian")
+    assert w.dtype == np.float32
+    want = nx.pagerank(nx.from_scipy_sparse_array(w.astype(np.float64)), 0.85, tol=1e-13, max_iter=1000)
+    np.testing.assert_allclose(baselines.pagerank(w), [want[i] for i in range(60)], atol=1e-10)
 
 
 def test_what_pagerank_refuses():
@@ -269,7 +336,7 @@ def test_a_weighted_order_is_draws_without_replacement():
     second = orders[orders[:, 0] == 3, 1]
     np.testing.assert_allclose(np.bincount(second, minlength=4) / len(second), [1 / 3, 2 / 3, 0, 0], atol=0.03)
     for wrong in ([1, -1], [np.nan], []):
-        with pytest.raises(InputError, match="not finite numbers of 0 or more"):
+        with pytest.raises(InputError, match=r"^weights "):
             baselines.weighted_order(wrong, generator(0, "order"))
 
 

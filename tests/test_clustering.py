@@ -1,5 +1,6 @@
 """Affinity propagation against scikit-learn and a plain float64 listing, the plateau rule, and the script."""
 
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,7 +43,8 @@ def test_labels_are_scikit_learns(n, distance, damping):
     assert found.count == len(exemplars) == len(found.exemplars)
     assert sorted(found.exemplars) == sorted(exemplars)
     np.testing.assert_array_equal(numbered(found.labels), numbered(labels))
-    assert abs(found.iterations - iterations) <= 2
+    # 0 where preferences alone settle it.
+    assert found.iterations == 0 or abs(found.iterations - iterations) <= 2
 
 
 def test_messages_follow_the_formulas():
@@ -102,7 +104,7 @@ def test_unconverged_runs_say_so():
     run = affinity_propagation(s, -0.3, max_iterations=3)
     assert not run.converged
     assert run.iterations == 3
-    none = affinity_propagation(s, -1e6, max_iterations=1)
+    none = affinity_propagation(s, -100, max_iterations=1)
     assert (none.converged, none.count) == (False, 0)
     np.testing.assert_array_equal(none.labels, -1)
 
@@ -143,14 +145,80 @@ def test_equal_similarities_and_a_single_point(preference, count):
     assert affinity_propagation(np.ones((1, 1)), -3.0).labels.tolist() == [0]
 
 
+def net_similarity(s, preference, exemplars):
+    """What affinity propagation seeks the most of, each point having joined the exemplar most similar to it."""
+    others = np.setdiff1d(np.arange(len(s)), exemplars)
+    return preference[exemplars].sum() + s[np.ix_(others, exemplars)].max(axis=1, initial=-np.inf).sum()
+
+
+def greatest(s, preference):
+    """The greatest net similarity of all sets of exemplars."""
+    points = range(len(s))
+    return max(net_similarity(s, preference, list(c)) for m in points for c in combinations(points, m + 1))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.0, 0.5, 1e200, -1e200, 1e-200, 3e-38]))
+def test_of_equal_similarities_the_greatest_net_similarity_is_found(seed, n, value):
+    unit = max(abs(value), 1e-300)
+    preference = value + unit * np.random.default_rng(seed).choice([-2, -0.5, 0, 0, 1, 3], n)
+    run = affinity_propagation(np.full((n, n), value), preference)
+    assert run.converged
+    best = greatest(np.full((n, n), value), preference)
+    assert net_similarity(np.full((n, n), value), preference, run.exemplars) == pytest.approx(best, rel=1e-12)
+    np.testing.assert_array_equal(run.labels[run.exemplars], np.arange(run.count))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 6), st.sampled_from([0.0, 1.0, 1e6]), st.sampled_from([1e-9, 1.0, 1e200]))
+def test_preferences_that_settle_it_give_the_greatest_net_similarity(seed, n, offset, scale):
+    rng = np.random.default_rng(seed)
+    s = scale * (offset + rng.random((n, n)))
+    below = rng.random(n) < rng.choice([0.5, 1.0])
+    away = rng.choice([1.0, 1e3, 1e12])
+    preference = scale * (offset + np.where(below, -n * 1.1 * away, 1.1 + away))
+    run = affinity_propagation(s, preference)
+    found, best = (of / scale for of in (net_similarity(s, preference, run.exemplars), greatest(s, preference)))
+    assert found == pytest.approx(best, abs=1e-12 * abs(best))
+    if below.all():
+        # Of one preference for all the sum of similarities decides, however low it is.
+        lowest = affinity_propagation(s, -1e250)
+        np.fill_diagonal(s, 0)
+        assert lowest.exemplars.tolist() == [np.argmax(s.sum(axis=0))]
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e-10, 1.0), (1e-3, 1e4), (1e200, 0), (1e-200, 0), (1e-31, 0)])
+def test_what_float32_cannot_hold_gives_what_similarities_of_usual_size_give(factor, offset):
+    s = blobs(60).astype(np.float64)
+    for distance in (0, 1, 10):
+        preference = np.median(s) - distance
+        run = affinity_propagation(factor * s + offset, factor * preference + offset)
+        assert run.converged
+        np.testing.assert_array_equal(run.labels, affinity_propagation(s, preference).labels)
+
+
+def test_preferences_may_forbid_and_force_exemplars():
+    s = blobs(80).astype(np.float64)
+    preference = np.full(80, -2.0)
+    preference[[3, 40]], preference[10:30] = 1e200, -1e200
+    found = affinity_propagation(s, preference)
+    modest = np.clip(preference, -1e3, 1e3)
+    assert {3, 40} <= set(found.exemplars)
+    assert not set(found.exemplars) & set(range(10, 30))
+    np.testing.assert_array_equal(found.labels, affinity_propagation(s, modest).labels)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"similarity": np.zeros((2, 3))}, r"shape \[2, 3\]"),
-        ({"similarity": np.zeros((3, 3), int)}, "int64"),
+        ({"similarity": np.zeros((3, 3), complex)}, "complex128"),
+        ({"similarity": [[1, 2], [3]]}, "cannot be read as an array of numbers"),
+        ({"similarity": 2.0}, r"shape \[\]"),
+        ({"similarity": np.array([[0, 1e308], [-1e308, 0]])}, r"from -1e\+308 to 1e\+308 add up beyond 1e308"),
         ({"similarity": np.full((3, 3), np.nan)}, "NaN or infinite"),
         ({"preference": np.zeros(3)}, r"shape \[3\]"),
-        ({"preference": np.inf}, "preferences contain NaN or infinite"),
+        ({"preference": np.inf}, "preferences hold NaN or infinite"),
         ({"damping": 1.0}, "damping is 1"),
         ({"damping": 0.4}, "damping is 0.4"),
         ({"max_iterations": 0}, "max_iterations is 0"),
@@ -187,7 +255,7 @@ def test_every_run_of_a_sweep_is_cold():
             run.converged,
             run.iterations,
         )
-    with pytest.raises(InputError, match="list of one or more"):
+    with pytest.raises(InputError, match=r"preferences have the shape \[0\], and take at least 1"):
         sweep(s, [])
 
 
@@ -254,7 +322,10 @@ def test_plateau_is_the_best_of_all_intervals(runs):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(([0, -1], [1], [True, True]), "one length"), (([0, 1], [1, 2], [True, True]), "fall from the median")],
+    [
+        (([0, -1], [1], [True, True]), r"counts have the shape \[1\], and take \[2\]"),
+        (([0, 1], [1, 2], [True, True]), "fall from the median"),
+    ],
 )
 def test_what_the_plateau_rule_refuses(arguments, words):
     with pytest.raises(InputError, match=words):
@@ -275,8 +346,10 @@ def test_silhouette_of_one_cluster_or_all_apart_is_nan():
     s = blobs(5)
     assert np.isnan(silhouette(s, np.zeros(5)))
     assert np.isnan(silhouette(s, np.arange(5)))
-    with pytest.raises(InputError, match="4 labels"):
+    with pytest.raises(InputError, match=r"labels have the shape \[4\], and take \[5\]"):
         silhouette(s, np.zeros(4))
+    with pytest.raises(InputError, match="similarities go up to 5, and distances 1 - similarity take at most 1"):
+        silhouette(5 * s, [0, 0, 1, 1, 1])
 
 
 LAYERS = [["input", 4], ["relu1", 30], ["sigmoid", 16]]

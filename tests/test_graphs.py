@@ -78,6 +78,59 @@ def test_far_from_the_origin_duplicates_are_still_at_0():
     assert not found.distance[:, :2].any()
 
 
+def test_whole_numbers_near_2_to_the_53_are_told_apart():
+    x = rng.integers(0, 3, (60, 3))
+    found = graphs.neighbours(x + 2**53 - 4, 5)
+    np.testing.assert_array_equal(found.index, brute(x, 5)[0])
+    np.testing.assert_allclose(found.distance, brute(x, 5)[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e-20, 1e20, 1e37])
+def test_neighbours_of_any_size(scale):
+    x = rng.normal(size=(80, 4))
+    want, distance = brute(x, 6)
+    found = graphs.neighbours(scale * x, 6)
+    np.testing.assert_array_equal(found.index, want)
+    # Below 1e-38 float32 has few digits, and then none.
+    np.testing.assert_allclose(found.distance, scale * distance, rtol=1e-6, atol=1e-44)
+    np.testing.assert_array_equal(graphs.nearest(scale * x[40:], scale * x[:40]), brute_nearest(x[40:], x[:40]))
+    by_angle = graphs.neighbours(scale * x, 6, "cosine")
+    np.testing.assert_array_equal(by_angle.index, graphs.neighbours(x, 6, "cosine").index)
+
+
+def brute_nearest(x, others):
+    return ((others[:, None] - x) ** 2).sum(axis=2).argmin(axis=1)
+
+
+def test_samples_that_one_far_away_outweighs():
+    x = np.append(rng.normal(size=(80, 4)), [[1e30, 0, 0, 0]], axis=0)
+    np.testing.assert_array_equal(graphs.neighbours(x, 6).index[:80], brute(x[:80], 6)[0])
+    with pytest.raises(InputError, match=r"samples lie up to 1e.200 apart, and float32 holds distances up to"):
+        graphs.neighbours(np.append(x, [[1e200, 0, 0, 0]], axis=0), 6)
+
+
+def test_lists_of_samples_far_from_0():
+    x = blobs().astype(np.float64)
+    near, far = (graphs.neighbours(x + offset, 10, search="lists", seed=3) for offset in (0, 2.0**33))
+    assert far.recall > 0.99
+    np.testing.assert_allclose(far.distance, near.distance, rtol=1e-4)
+
+
+def test_cosine_of_samples_far_from_0():
+    x = rng.normal(size=(60, 3))
+    unit = (x + 1e6) / np.linalg.norm(x + 1e6, axis=1, keepdims=True)
+    found = graphs.neighbours(x + 1e6, 5, "cosine")
+    np.testing.assert_array_equal(found.index, brute(unit, 5)[0])
+    assert (found.distance > 0).all()
+
+
+def test_nearest_takes_the_first_of_equally_near_ones():
+    x = rng.integers(0, 3, (200, 2))
+    np.testing.assert_array_equal(graphs.nearest(x, x + 0.25), brute_nearest(x, x + 0.25))
+    with pytest.raises(InputError, match=r"other samples have the shape \[3, 1\], and take \[samples, 2\]"):
+        graphs.nearest(x, np.ones((3, 1)))
+
+
 def test_cosine():
     x = rng.normal(size=(80, 6)).astype(np.float32)
     found = graphs.neighbours(x * rng.uniform(0.1, 10, (80, 1)).astype(np.float32), 9, "cosine")
@@ -190,6 +243,12 @@ def test_no_gaussian_link_vanishes():
         assert np.isfinite(graphs.normalise(graph, kind).data).all()
 
 
+@pytest.mark.parametrize("weight", [1e308, 1e-310])
+def test_what_has_no_degree_is_refused(weight):
+    with pytest.raises(InputError, match=r"weights of node 0 add up to (more than 1e308|less than 1e-308)"):
+        graphs.normalise(np.full((3, 3), weight))
+
+
 def test_what_graphs_of_neighbours_refuse():
     found = graphs.neighbours(rng.normal(size=(9, 2)), 3)
     with pytest.raises(InputError, match="k is 4; 3 neighbours of each sample were found, so it takes 1 to 3"):
@@ -237,11 +296,13 @@ def test_self_loops_and_nodes_without_links():
     [
         ([[0, 4]], None, "a link names node 4; a graph on 4 nodes takes 0 to 3"),
         ([[-1, 2]], None, "names node -1"),
-        ([[0.5, 2]], None, "links are float64"),
-        ([0, 2], None, r"links are int64 \[2\]"),
-        ([[0, 1]], [-1.0], "each takes one finite number above 0"),
-        ([[0, 1]], [np.nan], "each takes one finite number above 0"),
-        ([[0, 1]], [1, 2], r"weights \[2\] of 1 links"),
+        ([[0.5, 2]], None, r"links hold 0\.5, and take whole numbers"),
+        ([0, 2], None, r"links have the shape \[2\], and take \[links, 2\]"),
+        ([[0, 1]], [-1.0], "weights of links run from -1 to -1, and take float32 numbers above 0"),
+        ([[0, 1]], [1e200], "weights of links run from 1e.200 to 1e.200, and take float32"),
+        ([[0, 1]], [1e-200], "take float32 numbers above 0"),
+        ([[0, 1]], [np.nan], "weights of links hold NaN"),
+        ([[0, 1]], [1, 2], r"weights of links have the shape \[2\], and take \[1\]"),
     ],
 )
 def test_what_lists_of_links_refuse(links, weights, words):

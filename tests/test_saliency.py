@@ -84,6 +84,15 @@ def test_superpixels_follow_an_edge():
     np.testing.assert_array_equal(superpixels((255 * image).astype(np.uint8), [4]).labels[0], labels)
 
 
+def test_texture_asks_for_compactness_not_for_a_larger_image():
+    noise = np.random.default_rng(0).random((64, 64, 3))
+    with pytest.raises(InputError, match=r"at compactness 10 colour outweighs nearness.*takes a larger compactness"):
+        superpixels(noise, [20])
+    assert len(superpixels(noise, [20], 100.0).sizes) > 10
+    with pytest.raises(InputError, match="compactness is 0, and takes a number above 0"):
+        superpixels(noise, [20], 0.0)
+
+
 def test_spread_counts_small_superpixels_more():
     parts = halves()
     values = np.array([1.0, 2, 3, 4, 5])
@@ -94,7 +103,7 @@ def test_spread_counts_small_superpixels_more():
         want[u] = (weights * values[around]).sum() / weights.sum()
     np.testing.assert_allclose(parts.spread(values), want)
     np.testing.assert_allclose(parts.spread(np.full(5, 2.5)), 2.5)
-    with pytest.raises(InputError, match=r"values have the shape \[4\]; 5 superpixels take one each"):
+    with pytest.raises(InputError, match=r"values have the shape \[4\], and take \[5\]"):
         parts.spread(values[:4])
 
 
@@ -102,8 +111,8 @@ def test_spread_counts_small_superpixels_more():
     ("image", "counts", "words"),
     [
         (np.zeros((5, 5, 4)), [4], r"shape \[5, 5, 4\]; superpixels take \[h, w\] or \[h, w, 3\]"),
-        (np.full((5, 5), 2.0), [4], "the image is float64; superpixels take uint8, or floats of 0 to 1"),
-        (np.full((5, 5), np.nan), [4], "floats of 0 to 1"),
+        (np.full((5, 5), 2.0), [4], "the image is float64 of 2 to 2; superpixels take uint8, or floats of 0 to 1"),
+        (np.full((5, 5), np.nan), [4], "pixels hold NaN"),
         (np.zeros((5, 5), int), [4], "the image is int64"),
         (np.zeros((5, 5)), [4, 26], r"\[4, 26\] superpixels asked of an image of 5 x 5 pixels; it takes 2 to 25"),
         (np.zeros((5, 5)), [], "superpixels asked of an image"),
@@ -241,8 +250,10 @@ def test_share_needed_is_where_the_curve_first_comes_there():
     assert saliency.share_needed([0.1, 0.3, 0.9, 0.2, 1.0], 1) == 1
     assert saliency.share_needed([0.1, 0.3], 0.2) == 0
     for curve, part in (([0.3], 0.5), ([0.1, 0.3], 0), ([0.1, 0.3], 1.1)):
-        with pytest.raises(InputError, match="it takes 2 scores or more, 0 < part <= 1"):
+        with pytest.raises(InputError, match=r"take at least 2 on the first axis|part is .*, and takes"):
             saliency.share_needed(curve, part)
+    with pytest.raises(InputError, match="the whole image's score is -1, and a part of it takes one of 0 or more"):
+        saliency.share_needed([-3.0, -2, -1], 0.5)
 
 
 def test_gini():
@@ -253,7 +264,7 @@ def test_gini():
     assert saliency.gini(-c.reshape(5, 8)) == pytest.approx(want)
     assert saliency.gini(np.zeros(4)) == 0
     for wrong in ([], [1.0, np.nan]):
-        with pytest.raises(InputError, match="the Gini index takes numbers"):
+        with pytest.raises(InputError, match=r"the map has no pixels|values of the map hold NaN"):
             saliency.gini(wrong)
 
 

@@ -41,14 +41,44 @@ def test_kernel_of_duplicates_is_not_above_1():
     np.testing.assert_allclose(k, dense(x, 3.0), atol=0.05)
 
 
+# Samples that lie close together beside others that lie far away: products in float32 tell only the latter.
+@pytest.mark.parametrize("away", [1e2, 1e4, 1e7, 1e15, 1e200])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_kernel_and_density_beside_far_samples(away, kind):
+    x = rng.normal(size=(20, 3))
+    x[10:15] += min(away, 1e15) * (kind == np.float64)
+    x[15:, 0] = min(away, float(np.finfo(kind).max) / 10) * np.arange(1, 6)
+    x = x.astype(kind)
+    exact = x.astype(np.float64)
+    with np.errstate(over="ignore"):
+        squares = ((exact[:, None] - exact) ** 2).sum(-1)
+    want = np.exp(-0.5 * squares)
+    kernel = Kernel(x, 0.5)
+    np.testing.assert_allclose(kernel.block(range(20)), want, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(kernel.sums(), want.sum(axis=1), rtol=1e-5)
+    zero = np.zeros(20, int)
+    near = kernel_density(x, zero, x, zero, np.sqrt(2))
+    np.testing.assert_allclose(near, want.mean(axis=1), rtol=1e-4)
+    log = kernel_density(x[:15], zero[:15], x, zero, np.sqrt(2), log=True)
+    np.testing.assert_allclose(log, np.log(want[:15].mean(axis=1)), rtol=1e-4)
+
+
+def test_density_beyond_float64():
+    with pytest.raises(InputError, match="sample 1 is so far from the training samples that the logarithm"):
+        kernel_density([[0.0], [1e200]], [0, 0], [[0.0]], [0], 1.0, log=True)
+    assert kernel_density([[0.0], [1e200]], [0, 0], [[0.0]], [0], 1.0).tolist() == [1, 0]
+    with pytest.raises(InputError, match="beyond 1e308: divide the samples by a number"):
+        Kernel([[0.0], [1e200]], 1e300)
+
+
 @pytest.mark.parametrize(
     ("x", "gamma", "labels", "words"),
     [
-        (np.zeros(3), 1.0, None, r"shape \[3\]; a kernel takes \[n, d\]"),
+        (np.zeros(3), 1.0, None, r"samples have the shape \[3\], and take \[samples, features\]"),
         (np.zeros((3, 2)), 0.0, None, "gamma is 0; a Gaussian kernel takes a number above 0"),
         (np.zeros((3, 2)), np.nan, None, "gamma is nan"),
         (np.array([[1.0], [np.nan]]), 1.0, None, "NaN or infinite"),
-        (np.zeros((3, 2)), 1.0, [0, 1], r"labels have the shape \[2\]; 3 samples take \[3\]"),
+        (np.zeros((3, 2)), 1.0, [0, 1], r"labels have the shape \[2\], and take \[3\]"),
         (np.zeros((3, 2)), 1.0, [4, 4, 4], "all labels are 4; this takes two classes or more"),
     ],
 )
@@ -113,7 +143,7 @@ def test_distrust_counts_unlike_neighbours(seed, n):
 
 def test_what_distrust_refuses():
     w = graphs.from_links([[0, 1]], 3)
-    with pytest.raises(InputError, match=r"labels have the shape \[2\]; 3 samples take \[3\]"):
+    with pytest.raises(InputError, match=r"labels have the shape \[2\], and take \[3\]"):
         distrust(w, [0, 1])
     with pytest.raises(InputError, match="all labels are 2"):
         distrust(w, [2, 2, 2])
@@ -143,8 +173,13 @@ def test_log_density_does_not_underflow():
 @pytest.mark.parametrize(
     ("x", "predicted", "bandwidth", "words"),
     [
-        (np.zeros((2, 3)), [0, 0], 1.0, r"features are \[2, 3\] and, of training samples, \[4, 2\]"),
-        (np.zeros((2, 2)), [0], 1.0, r"labels are \[1\] and \[4\] for 2 samples and 4 training samples"),
+        (
+            np.zeros((2, 3)),
+            [0, 0],
+            1.0,
+            r"of training samples have the shape \[4, 2\], and take \[samples, 3\]",
+        ),
+        (np.zeros((2, 2)), [0], 1.0, r"predicted classes have the shape \[1\], and take \[2\]"),
         (np.zeros((2, 2)), [0, 5], 1.0, "class 5 is predicted, but no training sample has it"),
         (np.zeros((2, 2)), [0, 0], 0.0, "bandwidth is 0"),
         (np.full((2, 2), np.nan), [0, 0], 1.0, "NaN or infinite"),
@@ -162,9 +197,9 @@ def test_size_ratio_and_margin():
     np.testing.assert_allclose(size_ratio([2, 8, 4]), [0.25, 1, 0.5])
     np.testing.assert_allclose(prediction_margin([[0.1, 0.7, 0.2], [3, -1, 3], [0, 1, 5]]), [0.5, 0, 4])
     for sizes in ([], [1, 0], [[1, 2]], [1, np.nan]):
-        with pytest.raises(InputError, match="one number above 0 for each superpixel"):
+        with pytest.raises(InputError, match=r"^sizes "):
             size_ratio(sizes)
-    with pytest.raises(InputError, match=r"scores have the shape \[3, 1\]; the margin takes \[n, classes\], 2"):
+    with pytest.raises(InputError, match=r"scores have the shape \[3, 1\], and take 2 classes or more"):
         prediction_margin(np.zeros((3, 1)))
-    with pytest.raises(InputError, match="scores contain NaN"):
+    with pytest.raises(InputError, match="scores hold NaN"):
         prediction_margin([[0.0, np.nan]])

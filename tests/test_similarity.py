@@ -111,5 +111,22 @@ def test_repeated_effects_average_their_own_draws():
         repeated_effects(y, 6, orders)
     with pytest.raises(InputError, match="0 groups of 0"):
         repeated_effects(y, 0, orders)
-    with pytest.raises(InputError, match="do not fit"):
+    with pytest.raises(InputError, match=r"orders have the shape \[2, 11\], and take \[3, 11\]"):
         repeated_effects(y, 5, orders[:2])
+    with pytest.raises(InputError, match="the numbers 0 to 10 of the draws, each once"):
+        repeated_effects(y, 5, orders + 1)
+
+
+def test_effects_of_float64_are_0_where_nothing_depends_on_alpha():
+    """(0.1 + 0.1 + 0.1) / 3 is not 0.1, and ranks would make a signal of that."""
+    y = np.broadcast_to(rng.random((1, 8, 5)), (3, 8, 5))
+    assert not individual_effects(y).any()
+    assert not repeated_effects(np.full((3, 9, 4), 0.1), 3, np.tile(np.arange(9), (3, 1))).any()
+    with pytest.raises(InputError, match="effects are beyond the numbers of float32"):
+        individual_effects(rng.random((2, 2, 2)) * 1e200)
+
+
+def test_whole_numbers_that_float64_cannot_tell_apart_have_ranks():
+    x = np.array([[2**53, 2**53 + 1, 2**53 + 2]])
+    np.testing.assert_array_equal(ranks(x), [[1, 2, 3]])
+    assert not constant(x + 1).any()

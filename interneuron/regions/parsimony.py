@@ -190,9 +190,12 @@ def nearest_groups(coordinates: ArrayLike, centres: ArrayLike) -> Int64:
     if points.shape[1:] != means.shape[1:] or not len(means):
         raise InputError(f"coordinates {list(points.shape)} and centres {list(means.shape)} do not fit")
     points, means = points.reshape(len(points), -1), means.reshape(len(means), -1)
+    # Products of centred maps lose fewer digits.
+    middle = means.mean(0, dtype=np.float64)
+    means = means - middle
     result = np.empty(len(points), np.int64)
     for start in range(0, len(points), _ROWS):
-        some = points[start : start + _ROWS]
+        some = points[start : start + _ROWS] - middle
         result[start : start + _ROWS] = ((means**2).sum(1) - 2 * some @ means.T).argmin(1)
     return result
 
