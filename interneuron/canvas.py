@@ -227,7 +227,7 @@ class RoundNumbers(Locator):
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         low, high = sorted((float(vmin), float(vmax)))
-        near = low if low > 0 else getattr(self.axis.get_transform(), "linthresh", 1.0)  # type: ignore[union-attr]
+        near = max(low, getattr(self.axis.get_transform(), "linthresh", 0.0))  # type: ignore[union-attr]
         powers = range(int(np.floor(np.log10(near))), int(np.ceil(np.log10(max(high, -low)))) + 1)
         for digits in ((1,), (1, 2, 5)):
             ticks: Sequence[float] = [float(f"{digit}e{power}") for power in powers for digit in digits]
@@ -277,9 +277,10 @@ def _fit_titles(figure: Figure) -> bool:
     for axes in figure.axes:
         row = [other.bbox for other in figure.axes if other.bbox.y0 < axes.bbox.y1 and other.bbox.y1 > axes.bbox.y0]
         end = min([box.x0 for box in row if box.x0 > axes.bbox.x1 - 1], default=figure.bbox.x1)
-        for title in (axes.title, axes._left_title):  # type: ignore[attr-defined]
-            start = axes.bbox.x0 if title is axes.title else title.get_window_extent().x0
-            changed |= _break(title, end - start - GAP)
+        middle = (axes.bbox.x0 + axes.bbox.x1) / 2
+        left = axes._left_title  # type: ignore[attr-defined]
+        changed |= _break(axes.title, min(end - axes.bbox.x0, 2 * (middle - figure.bbox.x0)) - GAP)
+        changed |= _break(left, end - left.get_window_extent().x0 - GAP)
     for part in (figure, *figure.subfigs):
         for text in part.texts:
             box = text.get_window_extent()
