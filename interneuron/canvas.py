@@ -46,7 +46,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,
 }
-GAP = 4  # pixels between texts, and to the figure's edge
+SPACE = 4  # pixels between texts, and to the figure's edge
 _MEASURE = TextToPath()
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -279,12 +279,12 @@ def _fit_titles(figure: Figure) -> bool:
         end = min([box.x0 for box in row if box.x0 > axes.bbox.x1 - 1], default=figure.bbox.x1)
         middle = (axes.bbox.x0 + axes.bbox.x1) / 2
         left = axes._left_title  # type: ignore[attr-defined]
-        changed |= _break(axes.title, min(end - axes.bbox.x0, 2 * (middle - figure.bbox.x0)) - GAP)
-        changed |= _break(left, end - left.get_window_extent().x0 - GAP)
+        changed |= _break(axes.title, min(end - axes.bbox.x0, 2 * (middle - figure.bbox.x0)) - SPACE)
+        changed |= _break(left, end - left.get_window_extent().x0 - SPACE)
     for part in (figure, *figure.subfigs):
         for text in part.texts:
             box = text.get_window_extent()
-            room = figure.bbox.x1 - GAP - box.x0
+            room = figure.bbox.x1 - SPACE - box.x0
             if text is part._suptitle:  # type: ignore[attr-defined]
                 changed |= _break(text, room)
             elif 0 < room < box.width:
@@ -306,7 +306,7 @@ def _fit_legends(figure: Figure) -> bool:
     for part in figure.subfigs:
         for legend in part.legends:
             box, columns = legend.get_window_extent(), legend._ncols  # type: ignore[attr-defined]
-            if box.width > figure.bbox.width - 2 * GAP and columns > 1:
+            if box.width > figure.bbox.width - 2 * SPACE and columns > 1:
                 marks = [mark for mark in legend.legend_handles if mark is not None]
                 labels = [text.get_text() for text in legend.get_texts()]
                 legend.remove()
