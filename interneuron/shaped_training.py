@@ -81,7 +81,8 @@ class LayerPenalty:
         self.operator = None if graph is None else operator(lattices.laplacian(graph, laplacian))
         self.bank = None if filter is None else torch.from_numpy(filters(graph, **filter)).float()
         self.runs: list[Tensor] = []
-        self._handle = modules[layer].register_forward_hook(lambda module, inputs, z: self.runs.append(z))
+        # What runs next may write over z.
+        self._handle = modules[layer].register_forward_hook(lambda module, inputs, z: self.runs.append(z.clone()))
 
     def remove(self) -> None:
         """Leave the network as it was."""

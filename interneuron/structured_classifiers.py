@@ -475,7 +475,8 @@ class _Run:
             )
 
     def _keep(self, module: nn.Module, arguments: Any, z: Tensor) -> None:
-        self.z = z
+        # What runs next may write over z.
+        self.z = z.clone()
 
     def measure(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         loss, taken = self.network.loss(x, y)
