@@ -64,6 +64,28 @@ def probabilities(what: str, values: ArrayLike, *axes: str | int, least: int = 0
     return p
 
 
+def marks(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[np.bool_]:
+    """`values` as bool: True and False, or 1 and 0. Raises InputError as `whole` does, and for other numbers."""
+    found = whole(what, values, *axes, least=least)
+    if found.size and (found.min() < 0 or found.max() > 1):
+        raise InputError(f"{what} run from {found.min()} to {found.max()}, and take true and false, or 1 and 0")
+    return found.astype(bool)
+
+
+def labels(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[Any]:
+    """`values` as labels, which only have to be told apart: whole numbers of any type as int64, or text.
+
+    Raises InputError as `whole` does, for NaN and None among others: a label that is missing is none.
+    """
+    array = np.asarray(values) if not hasattr(values, "tocsr") else None
+    if array is not None and array.dtype.kind == "O" and all(isinstance(one, str) for one in array.flat):
+        array = array.astype(str)
+    if array is None or array.dtype.kind != "U":
+        return whole(what, values, *axes, least=least)
+    _check_shape(what, array, axes, least)
+    return array
+
+
 def _array(what: str, values: ArrayLike) -> NDArray[Any]:
     if hasattr(values, "tocsr"):
         raise InputError(f"{what} are a sparse matrix, and take a dense array: toarray() makes one")

@@ -32,7 +32,7 @@ from interneuron.training import (
     _StackedLinear,
     _test,
 )
-from interneuron.wavelets import filters, response
+from interneuron.wavelets import filters, responses
 
 PENALTIES = ("gsr", "l1", "l2", "response")
 
@@ -104,7 +104,7 @@ class LayerPenalty:
             channels = f" in {z.shape[2]} channels" if z.ndim == 5 else ""
             raise InputError(f"layer {self.layer!r} has {units} units{channels}, and its graph {nodes} nodes")
         if self.bank is not None:
-            return response(z if z.ndim == 3 else z.movedim(2, -1).flatten(1, 3), self.bank)
+            return responses(z if z.ndim == 3 else z.movedim(2, -1).flatten(1, 3), self.bank)
         return penalty(z, self.operator, self.form)
 
 
