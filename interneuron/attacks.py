@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from interneuron import tensor_checks
 from interneuron.errors import InputError
 
 Network = Callable[[Tensor], Tensor]
@@ -40,16 +41,17 @@ def fast_gradient_sign(
     """The fast gradient sign method: x + epsilon sign(d loss / d x), clipped to `bounds`; loss is the cross-entropy.
 
     x [n, ...] within bounds, labels int64 [n]. Source: Goodfellow, Shlens and Szegedy, ICLR 2015. Raises InputError for
-    an epsilon that is not above 0, x outside of the bounds, and labels that are not one class an input.
+    an epsilon that is not above 0, x outside of the bounds, labels that are not one class an input, and a network that
+    gives an input other logits in a second call (in training mode, for example), or alone than beside another.
     """
     if not epsilon > 0:
         raise InputError(f"epsilon is {epsilon}; the fast gradient sign takes a number above 0")
-    _check(network, x, labels, bounds, batch)
+    x, (labels,) = _checked(network, x, bounds, batch, labels=labels)
     moved = torch.empty_like(x)
     for part in _parts(len(x), batch):
         inputs = x[part].detach().clone().requires_grad_(True)
         with torch.enable_grad():
-            loss = nn.functional.cross_entropy(network(inputs), labels[part], reduction="sum")
+            loss = nn.functional.cross_entropy(network(inputs.clone()), labels[part], reduction="sum")
         (slope,) = torch.autograd.grad(loss, inputs)
         moved[part] = (x[part] + epsilon * slope.sign()).clamp(*bounds)
     return _result(network, x, moved, labels, batch)
@@ -92,9 +94,11 @@ def carlini_wagner(
     for name, number in (("learning_rate", learning_rate), ("constant", constant)):
         if not number > 0:
             raise InputError(f"{name} is {number}; the attack takes a number above 0")
-    _check(network, x, labels, bounds, batch)
+    x, (labels, *aims) = _checked(
+        network, x, bounds, batch, labels=labels, **({} if targets is None else {"targets": targets})
+    )
     if targets is not None:
-        _check(network, x, targets, bounds, batch, "targets")
+        targets = aims[0]
         if (targets == labels).any():
             raise InputError("some targets are the labels; a targeted attack takes other classes")
     nearest = x.clone()
@@ -143,7 +147,7 @@ def _descend(
             with torch.enable_grad():
                 moved = middle + half * v.tanh()
                 square = (moved - x).flatten(1).square().sum(1)
-                ahead = _lead(network(moved), goal) * (-1 if targeted else 1)
+                ahead = _lead(network(moved.clone()), goal) * (-1 if targeted else 1)
                 loss = (square + c * ahead.clamp(min=-confidence)).sum()
             (v.grad,) = torch.autograd.grad(loss, v)
             done = (ahead < 0) & (ahead <= -confidence)
@@ -172,28 +176,73 @@ def _result(
     network: Network, x: Tensor, moved: Tensor, labels: Tensor, batch: int, targets: Tensor | None = None
 ) -> Attack:
     with torch.no_grad():
-        classes = torch.cat([network(moved[part]).argmax(1) for part in _parts(len(x), batch)])
+        classes = torch.cat([network(moved[part].clone()).argmax(1) for part in _parts(len(x), batch)])
     success = classes != labels if targets is None else classes == targets
     kept = torch.where(success.view(-1, *[1] * (x.ndim - 1)), moved, x)
     return Attack(kept, success, (kept - x).flatten(1).norm(dim=1))
 
 
-def _check(
-    network: Network, x: Tensor, labels: Tensor, bounds: tuple[float, float], batch: int, what: str = "labels"
-) -> None:
+def _checked(
+    network: Network, x: Tensor, bounds: tuple[float, float], batch: int, **classes: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Inputs, and classes of them by what they are, as tensors. The network never sees the caller's own."""
     if not bounds[0] < bounds[1]:
         raise InputError(f"bounds are {bounds}; an attack takes two numbers, the lower first")
     if batch < 1:
         raise InputError(f"batch is {batch}; an attack takes 1 or more")
-    if x.ndim < 2 or not len(x) or not (x.min() >= bounds[0] and x.max() <= bounds[1]):
+    x = tensor_checks.numbers("inputs", x)
+    if x.ndim < 2 or not x.numel() or not (x.min() >= bounds[0] and x.max() <= bounds[1]):
         raise InputError(f"inputs {list(x.shape)} are not all within {bounds}; an attack takes [n, ...] that are")
-    with torch.no_grad():
-        logits = network(x[:1])
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise InputError(f"the network gives {list(logits.shape)} for one input; an attack takes logits [1, classes]")
-    classes = logits.shape[1]
-    if labels.dtype != torch.int64 or labels.shape != x.shape[:1] or not 0 <= labels.min() <= labels.max() < classes:
+    count = _outputs(network, x)
+    found = []
+    for what, values in classes.items():
+        # Floats that happen to be whole are no classes.
+        if isinstance(values, Tensor) and values.dtype != torch.int64:
+            raise InputError(f"{what} are {values.dtype} {list(values.shape)}; an attack takes int64 [{len(x)}]")
+        labels = tensor_checks.whole(what, values)
+        if labels.shape != x.shape[:1] or not 0 <= labels.min() <= labels.max() < count:
+            raise InputError(
+                f"{what} are {labels.dtype} {list(labels.shape)}; {len(x)} inputs take one of 0 to {count - 1} each, "
+                "int64"
+            )
+        found.append(labels.to(x.device))
+    return x, found
+
+
+def _outputs(network: Network, x: Tensor) -> int:
+    """How many classes the network tells apart. Raises InputError where a call does not say what the next one does."""
+    two = x[[0, min(1, len(x) - 1)]].detach()
+    try:
+        with torch.enable_grad():
+            leaf = two.clone().requires_grad_()
+            together = network(leaf.clone())
+            slope = isinstance(together, Tensor) and together.requires_grad
+            slope = slope and torch.autograd.grad(together.sum(), leaf, allow_unused=True)[0] is not None
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
         raise InputError(
-            f"{what} are {labels.dtype} {list(labels.shape)}; {len(x)} inputs take one of 0 to {classes - 1} "
-            "each, int64"
-        )
+            f"inputs {list(x.shape)} of {x.dtype} do not pass the network: {str(error).splitlines()[0]}"
+        ) from error
+    with torch.no_grad():
+        if not isinstance(together, Tensor) or together.ndim != 2 or len(together) != 2 or together.shape[1] < 2:
+            shape = list(together.shape) if isinstance(together, Tensor) else type(together).__name__
+            raise InputError(f"the network gives {shape} for two inputs; an attack takes logits [2, classes]")
+        if not slope:
+            raise InputError("the network's logits have no gradient in its inputs; an attack takes some that have")
+        together = together.detach()
+        again = network(two.clone())
+        try:
+            alone = torch.cat([network(one.clone()) for one in two.split(1)])
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise InputError(
+                f"the network takes two inputs, but not one alone ({str(error).splitlines()[0]}); is it in training "
+                "mode?"
+            ) from error
+    if not torch.isfinite(together).all():
+        raise InputError("the network's outputs are NaN or infinite; an attack takes finite logits")
+    for other, how in ((again, "in a second call"), (alone, "alone than beside another")):
+        if other.shape != together.shape or (other - together).abs().max() > 1e-3 * together.abs().max():
+            raise InputError(
+                f"the network gives an input other logits {how}; an attack takes one that doesn't: call eval() first, "
+                "also where a function is around it"
+            )
+    return together.shape[1]

@@ -64,6 +64,17 @@ def probabilities(what: str, values: ArrayLike, *axes: str | int, least: int = 0
     return p
 
 
+def gapped(what: str, values: ArrayLike, gap: float, *axes: str | int, least: int = 0) -> NDArray[np.float64]:
+    """`values` as float64, in which `gap` (NaN, or infinity) stands where there is no number.
+
+    Raises InputError as `numbers` does, for the others.
+    """
+    array = _array(what, values).astype(np.float64)
+    missing = np.isnan(array) if np.isnan(gap) else array == gap
+    numbers(what, np.where(missing, 0, array), *axes, least=least)
+    return array
+
+
 def marks(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[np.bool_]:
     """`values` as bool: True and False, or 1 and 0. Raises InputError as `whole` does, and for other numbers."""
     found = whole(what, values, *axes, least=least)

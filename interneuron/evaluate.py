@@ -115,9 +115,12 @@ def latents(
     effect, error, published = (checks.numbers("latents: effects", a) for a in (effect, error, published))
     baseline = checks.numbers("latents: baselines", baseline)
     alphas = checks.numbers("latents: alphas", alphas, "alphas", least=1)
-    if baseline.ndim != 2 or effect.ndim != 3 or effect.shape[-1] != height * width or {effect.shape, error.shape, published.shape} != {
-        (len(baseline), len(alphas), baseline.shape[-1])
-    }:
+    if (
+        baseline.ndim != 2
+        or effect.ndim != 3
+        or effect.shape[-1] != height * width
+        or {effect.shape, error.shape, published.shape} != {(len(baseline), len(alphas), baseline.shape[-1])}
+    ):
         raise InputError(
             f"latents: effects of shape {effect.shape} and a baseline of shape {baseline.shape} do not fit "
             f"{len(alphas)} alphas and images of {height} x {width}"

@@ -21,6 +21,7 @@ from interneuron.structured_training import DivergedError, Trained
 from interneuron.training import (
     _INITIALISATIONS,
     Losses,
+    _check_samples,
     _classes,
     _classification,
     _conditional_beta_vae,
@@ -153,6 +154,7 @@ def train_shaped(
     """
     seeds = [int(seed) for seed in seeds]
     measure = _MEASURES[architecture]
+    _check_samples(x, y, x_test, y_test, seeds)
     if not seeds or len(set(seeds)) < len(seeds) or batch < 1 or batch > len(x) or iterations < 1 or report_every < 1:
         raise InputError(
             f"training: seeds {seeds}, {iterations} iterations of {batch} of {len(x)} samples, reports every "

@@ -264,7 +264,10 @@ def into(net, x):
         (masked, "lt in the forward of the network .* is not piecewise affine"),
         (into, "clamp in the forward of the network .* writes into out="),
         (lambda net, x: net.first(x).clamp(min=torch.zeros(len(x), 6)), "clamp .* bounds of its own for each sample"),
-        (lambda net, x: net.first(x).t().relu().t(), r"relu .* runs on \[6, 2\], whose first axis is not that of the 2"),
+        (
+            lambda net, x: net.first(x).t().relu().t(),
+            r"relu .* runs on \[6, 2\], whose first axis is not that of the 2",
+        ),
         (lambda net, x: net.first(x) + len(x), "gives a sample other numbers alone than beside another"),
     ],
 )

@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_refused():
     for call, sentence in (
         (lambda: regions.importance(omega[:, :, :3], x, labels), r"omega has shape \[2, 1, 3\]"),
         (lambda: regions.importance(omega, x, labels[:4]), r"labels are int64 of shape \[4\]"),
-        (lambda: regions.importance(omega, x, labels + 0.5), "labels are float64"),
+        (lambda: regions.importance(omega, x, labels + 0.5), "labels hold 0.5, and take whole numbers"),
         (lambda: regions.importance(omega, x, labels + 1), "labels go from 1 to 2, of 2 regions"),
         (lambda: regions.importance(omega, x[:0], labels), "at least one sample"),
         (lambda: regions.importance(omega, x * torch.nan, labels), "NaN or infinite"),

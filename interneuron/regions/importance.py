@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from interneuron import checks, tensor_checks
 from interneuron.errors import InputError
 from interneuron.regions.affine import Outputs, chosen_outputs, maps_at, predicted_classes
 from interneuron.regions.patterns import Packed, block_size, packed_bits
@@ -52,9 +53,9 @@ def importance(omega: ArrayLike | Tensor, x: ArrayLike | Tensor, labels: ArrayLi
     NaN. The weights alone depend on the features' units; weights of features that vary little, or together with others
     (`correlated_features`), do not say what the network goes by.
 
-    Raises InputError where the shapes or labels do not fit. Source of the first: Picchiotti & Gori 2021, section 3.
+    Raises InputError where the shapes or labels do not fit, and for NaN. Source of the first: Picchiotti & Gori 2021, section 3.
     """
-    weights, values, of = _array(omega), _rows(x), np.asarray(labels)
+    weights, values, of = _array("omega", omega), _rows(x), checks.whole("labels", labels)
     if weights.ndim == 2:
         weights = weights[:, None]
     if weights.ndim != 3 or weights.shape[2] != values.shape[1]:
@@ -117,7 +118,7 @@ def permutation_importance(
 
     with torch.no_grad():
         own = predict(flat)
-        right = own if classes is None else torch.as_tensor(classes).to(own)
+        right = own if classes is None else tensor_checks.whole("classes", classes).to(own)
         if right.shape != own.shape:
             raise InputError(f"classes have shape {list(right.shape)}, and take [{len(own)}]")
         base = (own == right).double().mean()
@@ -153,15 +154,17 @@ def integrated_gradients(
     2017, equation 1.
     """
     program, values = piecewise_affine(network, x, logits)
-    start = torch.zeros_like(values[:1]) if baseline is None else torch.as_tensor(baseline).to(values)
+    if baseline is None:
+        start = torch.zeros_like(values[:1])
+    else:
+        whole = isinstance(baseline, Tensor) and not baseline.is_floating_point()
+        start = tensor_checks.numbers("baseline", baseline.double() if whole else baseline).to(values)
     if start.ndim < values.ndim:
         start = start[None]
     if start.shape[1:] != values.shape[1:] or len(start) not in (1, len(values)):
         raise InputError(
             f"baseline has shape {list(start.shape)}, and takes that of a sample, {list(values.shape[1:])}"
         )
-    if not torch.isfinite(start).all():
-        raise InputError("baseline holds NaN or infinite numbers, and takes finite ones")
     size = block_size(batch, 256)
     parts = []
     for first in range(0, len(values), size):
@@ -212,22 +215,19 @@ def _along(program: PiecewiseAffine, u: Tensor, v: Tensor, chosen: Tensor) -> Te
     return total * (u - v).flatten(1)[:, None]
 
 
-def _array(values: ArrayLike | Tensor) -> Float64:
-    plain = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-    return np.asarray(plain, np.float64)
+def _array(what: str, values: ArrayLike | Tensor) -> Float64:
+    return tensor_checks.array(what, values).astype(np.float64, copy=False)
 
 
 def _rows(x: ArrayLike | Tensor) -> Float64:
-    values = _array(x)
-    if values.ndim < 2 or not len(values):
+    values = _array("inputs", x)
+    if values.ndim < 2 or not values.size:
         raise InputError(f"inputs have shape {list(values.shape)}, and take [samples, ...] with at least one sample")
-    if not np.isfinite(values).all():
-        raise InputError("inputs hold NaN or infinite numbers, and take finite ones")
     return values.reshape(len(values), -1)
 
 
 def _check_labels(labels: NDArray[np.integer], samples: int, regions: int) -> None:
-    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
+    if labels.shape != (samples,):
         raise InputError(
             f"labels are {labels.dtype} of shape {list(labels.shape)}, and take whole numbers, [{samples}]"
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import inf, prod
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from interneuron import checks
 from interneuron.errors import InputError
 
 
@@ -394,7 +396,14 @@ class PiecewiseAffine:
 
 def piecewise_affine(network: nn.Module, x: ArrayLike | Tensor, logits: bool) -> tuple[PiecewiseAffine, Tensor]:
     """The network as traced on x, and x as a tensor. Raises InputError as the package's docstring says."""
-    values = x if isinstance(x, Tensor) else torch.as_tensor(x)
+    if not isinstance(network, nn.Module):
+        raise InputError(f"the network is a {type(network).__name__}, and a map takes a torch.nn.Module")
+    if isinstance(x, Tensor):
+        values = x
+    else:
+        checks.numbers("inputs", x)
+        # A list has torch's default type, an array its own.
+        values = torch.as_tensor(x) if isinstance(x, list | tuple) else torch.from_numpy(np.array(x))
     if values.ndim < 2 or not len(values) or not values[0].numel():
         raise InputError(f"inputs have shape {list(values.shape)}, and take [samples, ...] with at least one sample")
     parameter = next((p for p in network.parameters() if p.is_floating_point()), None)
