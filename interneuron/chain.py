@@ -95,10 +95,13 @@ def patch_lesions(
     With the loss of recall l_cd of class d without the patch of class c, `sharpness` is the mean over the classes with
     a patch of l_cc - mean over d != c of l_cd: 1 where each patch is one class's and all of it. The null has the nodes
     in random order: as many as a patch has, anywhere. `own_loss` and `other_loss` are the two parts. x: inputs of the
-    network; y [n]: their classes; patches: bool [classes, nodes]. Raises InputError for shapes that do not fit, NaN, and
-    fewer than two orders.
+    network; y [n]: their classes; patches: bool [classes, nodes]. Raises InputError for shapes that do not fit, NaN,
+    and fewer than two orders.
     """
     x = tensor_checks.numbers("inputs", x)
+    parameter = next(network.parameters(), x)
+    if x.dtype != parameter.dtype:
+        raise InputError(f"inputs are {x.dtype}, and this network takes {parameter.dtype}")
     truth, masks = checks.whole("classes", y, len(x)), checks.marks("patches", patches, "classes", "nodes", least=2)
     classes = len(masks)
     if truth.min(initial=0) < 0 or truth.max(initial=0) >= classes or permutations < 2:

@@ -88,13 +88,20 @@ def labels(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> ND
 
     Raises InputError as `whole` does, for NaN and None among others: a label that is missing is none.
     """
-    array = np.asarray(values) if not hasattr(values, "tocsr") else None
-    if array is not None and array.dtype.kind == "O" and all(isinstance(one, str) for one in array.flat):
-        array = array.astype(str)
-    if array is None or array.dtype.kind != "U":
+    try:
+        array = np.asarray(values, str if _text(values) else None)
+    except (TypeError, ValueError, RuntimeError):
+        return whole(what, values, *axes, least=least)
+    if array.dtype.kind != "U" or np.ma.is_masked(values):
         return whole(what, values, *axes, least=least)
     _check_shape(what, array, axes, least)
     return array
+
+
+def _text(values: ArrayLike) -> bool:
+    """Whether these are objects, all of them text (as pandas has it)."""
+    array = np.asarray(values)
+    return array.dtype.kind == "O" and array.size > 0 and all(isinstance(one, str) for one in array.flat)
 
 
 def _array(what: str, values: ArrayLike) -> NDArray[Any]:

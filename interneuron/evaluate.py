@@ -252,8 +252,8 @@ def centred_ranks_equal(activations: ArrayLike) -> float:
     draws, neurons], float32 or float64; a neuron with an infinite activation has no differences, and its ranks do not
     stay. Raises InputError for other shapes, and NaN.
     """
-    x = np.asarray(activations)
-    if x.dtype.kind != "f" or np.isnan(x).any():
+    x: Any = activations
+    if not isinstance(x, np.ndarray) or np.ma.is_masked(x) or x.dtype.kind != "f" or np.isnan(x).any():
         x = checks.numbers("centred_ranks_equal: activations", activations)
     if x.ndim != 3 or not x.size:
         raise InputError(f"centred_ranks_equal: activations of shape {x.shape}; it takes [alphas, draws, neurons]")

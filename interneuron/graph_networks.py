@@ -334,9 +334,13 @@ def _reconstruction(graph: sparse.csr_array, z: Tensor) -> tuple[float, Tensor]:
 
 
 def _features(x: sparse.csr_array, n: int) -> sparse.csr_array:
-    checks.numbers("features", x.tocoo().data if sparse.issparse(x) else x)
-    features = sparse.csr_array(x, dtype=np.float32)
-    if features.ndim != 2 or features.shape[0] != n or not features.shape[1]:
+    given = x if sparse.issparse(x) else checks.numbers("features", x)
+    if sparse.issparse(x):
+        checks.numbers("features", x.tocoo().data)
+    if given.ndim != 2:
+        raise InputError(f"features have the shape {list(given.shape)}; a graph of {n} nodes takes [{n}, features]")
+    features = sparse.csr_array(given, dtype=np.float32)
+    if features.shape[0] != n or not features.shape[1]:
         raise InputError(f"features have the shape {list(features.shape)}; a graph of {n} nodes takes [{n}, features]")
     return features
 

@@ -109,13 +109,15 @@ def compare(accuracy: float, null: ArrayLike) -> tuple[float, float, float, floa
     samples, and for accuracies that are NaN or infinite.
     """
     found = checks.numbers("accuracies of random sets", null).astype(np.float64, copy=False)
-    observed = float(checks.numbers("observed accuracies", accuracy).astype(np.float64, copy=False))
+    observed = checks.numbers("observed accuracies", accuracy).astype(np.float64, copy=False)
+    if observed.ndim:
+        raise InputError(f"the observed accuracy has shape {list(observed.shape)}, and takes one number")
     if found.ndim != 1 or len(found) < 2:
         raise InputError(f"the null has shape {list(found.shape)}, and takes at least two random sets on one axis")
     mean, sd = float(found.mean()), float(found.std(ddof=1))
-    difference = observed - mean
+    difference = float(observed) - mean
     z = difference / sd if sd > 0 else float(np.copysign(np.inf, difference)) if abs(difference) > 1e-12 else 0.0
-    return mean, sd, z, float((1 + (found <= observed + 1e-12).sum()) / (1 + len(found)))
+    return mean, sd, z, float((1 + (found <= float(observed) + 1e-12).sum()) / (1 + len(found)))
 
 
 def _check(sizes: Mapping[str, int], masks: Mapping[str, Tensor], values: Mapping[str, Tensor] | None) -> int:

@@ -211,8 +211,8 @@ def permutation_test(
     Raises InputError for fewer than two orders, no nodes, values or a statistic that are no finite numbers.
     """
     # The statistic has the values in the type that they are of.
+    checks.numbers("values", values)
     data = np.asarray(values)
-    checks.numbers("values", data)
     if orders < 2 or not data.ndim or not data.size:
         raise InputError(
             f"values have the shape {list(data.shape)} and {orders} orders are asked for: a permutation test takes "

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from interneuron import lattices
+from interneuron import lattices, tensor_checks
 from interneuron.capture import activations
 from interneuron.errors import InputError
 from interneuron.nets import MLP, initialise
@@ -287,7 +287,8 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> Any:
 
 def restored(weights: Mapping[str, Any], which: int, architecture: str, arguments: Mapping[str, Any]) -> Any:
     """The classifier of the seed at position `which` of the weights [seeds, ...], in evaluation mode, without
-    gradients. Raises InputError where these do not fit."""
+    gradients. Raises InputError where these do not fit, and for weights that are NaN or infinite."""
+    weights = {name: tensor_checks.numbers(f"weights {name}", value, least=1) for name, value in weights.items()}
     network = build(architecture, arguments)
     own = {name: list(value.shape) for name, value in network.state_dict().items()}
     given = {name: list(value.shape[1:]) for name, value in weights.items()}
@@ -426,17 +427,15 @@ def _copied(network: nn.Module) -> dict[str, Tensor]:
 def accuracy(network: Any, x: Tensor, y: Tensor, scale: float, size: int = 1000) -> float:
     """Share of the images x uint8 [n, height, width] that are taken for their class, y int64 [n].
 
-    Raises InputError for other types and shapes, and no image."""
+    Raises InputError for other types, shapes and classes, and no image."""
     _check_images(x, y, x, y)
     training = network.training
     network.eval()
     with torch.no_grad():
-        right = [
-            (network(images(part, scale)).argmax(1) == truth).sum().item()
-            for part, truth in zip(x.split(size), y.split(size), strict=True)
-        ]
+        logits = torch.cat([network(images(part, scale)) for part in x.split(size)])
     network.train(training)
-    return float(sum(right) / len(x))
+    _check_classes(logits.shape[1], y, y)
+    return float((logits.argmax(1) == y).sum().item() / len(x))
 
 
 class _Run:
@@ -537,4 +536,6 @@ def images(x: Tensor, scale: float) -> Tensor:
     if not isinstance(x, Tensor) or x.ndim != 3 or not 0 < scale < math.inf:
         got = list(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise InputError(f"images are {got} over {scale}, and take a tensor [n, height, width] over a number above 0")
+    if x.dtype != torch.uint8:
+        x = tensor_checks.numbers("images", x)
     return (x / scale).unsqueeze(1).to(memory_format=torch.channels_last)

@@ -479,6 +479,8 @@ def _check(
 ) -> None:
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
+    if not isinstance(x, Tensor):
+        raise InputError(f"training: samples are a {type(x).__name__}, it takes a torch tensor")
     if x.dtype != torch.float32 or x.ndim not in (2, 3) or not x.numel() or (x.ndim == 3 and len(x) != len(seeds)):
         raise InputError(
             f"training: samples are {x.dtype} {list(x.shape)}, it takes torch.float32 [samples, features] or "

@@ -14,7 +14,7 @@ from interneuron.errors import InputError
 def numbers(what: str, values: ArrayLike | Tensor, *axes: str | int, least: int = 0) -> Tensor:
     """`values` as a tensor of finite floats: a tensor as it is, with its gradient; an array as float32 or float64.
 
-    what, axes, least: as in `interneuron.checks.numbers`. Raises InputError as it does, and for tensors of whole numbers.
+    what, axes, least: as in `interneuron.checks.numbers`. Raises InputError as it does, and for tensors of no floats.
     """
     if not isinstance(values, Tensor):
         return torch.from_numpy(np.array(checks.numbers(what, values, *axes, least=least)))

@@ -57,7 +57,8 @@ def response(z: Tensor, bank: Tensor) -> Tensor:
     z: activations [..., batch, nodes]; bank: [scales, nodes, nodes] or one filter [nodes, nodes]. Gives [...]. (The
     code sums over the batch.) Raises InputError where these do not fit, and for NaN.
     """
-    return responses(tensor_checks.numbers("activations", z), tensor_checks.numbers("filters", bank))
+    z = tensor_checks.numbers("activations", z)
+    return responses(z, tensor_checks.numbers("filters", bank).to(z))
 
 
 def responses(z: Tensor, bank: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ def importance(omega: ArrayLike | Tensor, x: ArrayLike | Tensor, labels: ArrayLi
     NaN. The weights alone depend on the features' units; weights of features that vary little, or together with others
     (`correlated_features`), do not say what the network goes by.
 
-    Raises InputError where the shapes or labels do not fit, and for NaN. Source of the first: Picchiotti & Gori 2021, section 3.
+    Raises InputError where the shapes or labels do not fit, and for NaN. Source of the first: Picchiotti & Gori 2021,
+    section 3.
     """
     weights, values, of = _array("omega", omega), _rows(x), checks.whole("labels", labels)
     if weights.ndim == 2:
@@ -154,11 +155,7 @@ def integrated_gradients(
     2017, equation 1.
     """
     program, values = piecewise_affine(network, x, logits)
-    if baseline is None:
-        start = torch.zeros_like(values[:1])
-    else:
-        whole = isinstance(baseline, Tensor) and not baseline.is_floating_point()
-        start = tensor_checks.numbers("baseline", baseline.double() if whole else baseline).to(values)
+    start = torch.zeros_like(values[:1]) if baseline is None else tensor_checks.numbers("baseline", baseline).to(values)
     if start.ndim < values.ndim:
         start = start[None]
     if start.shape[1:] != values.shape[1:] or len(start) not in (1, len(values)):

@@ -6,6 +6,7 @@ entropy of the partition, and orthogonality of the hyperplanes. `merge_path` fol
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -165,8 +166,8 @@ def group_regions(coordinates: ArrayLike, counts: ArrayLike, groups: int, seed: 
     points = points.reshape(len(points), -1) if points.ndim > 1 and points.size else points
     if points.ndim != 2 or weights.shape != (len(points),) or (weights <= 0).any():
         raise InputError(
-            f"coordinates {list(points.shape)} and counts {list(weights.shape)} do not fit: they take [regions, ...] and "
-            "numbers above 0, [regions]"
+            f"coordinates {list(points.shape)} and counts {list(weights.shape)} do not fit: they take [regions, ...] "
+            "and numbers above 0, [regions]"
         )
     if not 1 <= groups <= len(points):
         raise InputError(f"groups is {groups}, and takes 1 to {len(points)}, the number of regions")
@@ -193,7 +194,8 @@ def nearest_groups(coordinates: ArrayLike, centres: ArrayLike) -> Int64:
     points, means = tensor_checks.array("coordinates", coordinates), tensor_checks.array("centres", centres)
     if points.ndim < 2 or points.shape[1:] != means.shape[1:] or not len(means):
         raise InputError(f"coordinates {list(points.shape)} and centres {list(means.shape)} do not fit")
-    points, means = points.reshape(len(points), -1), means.reshape(len(means), -1)
+    width = prod(points.shape[1:])
+    points, means = points.reshape(len(points), width), means.reshape(len(means), width)
     result = np.empty(len(points), np.int64)
     for start in range(0, len(points), _ROWS):
         some = points[start : start + _ROWS]
@@ -238,8 +240,8 @@ def merge_path(
     x [n, ...], y [n, outputs] the network's outputs there, labels [n] the region of each sample, omega [R, outputs, d]
     and b [R, outputs] the regions' maps. Time: about R^2 (components + 1)^3 / 3 for refit, R n outputs d for member.
 
-    Raises InputError where shapes don't fit, for NaN, for a region without samples, and for unknown principles and maps. Source
-    of the principles: Picchiotti & Gori 2021, section 5; of the ratio: Chou, Lookabaugh & Gray 1989, on
+    Raises InputError where shapes don't fit, for NaN, for a region without samples, and for unknown principles and
+    maps. Source of the principles: Picchiotti & Gori 2021, section 5; of the ratio: Chou, Lookabaugh & Gray 1989, on
     entropy-constrained quantisation.
     """
     values, outputs = _inputs(x), _outputs(y)
