@@ -1,8 +1,15 @@
 """Activations of any `torch.nn.Module`, captured by call: a module that runs more than once gives one layer a run.
 
 A layer is named by its module's path (`decoder.relu1`), with `#call` behind it, counted from 0, where the module runs
-more than once (`relu#0`, `relu#1`; captum, by contrast, keeps a re-used ReLU's last call). `input` and `output` are
-what goes into and comes out of the whole module; a submodule that happens to bear one of these two names is `input#0`.
+more than once (`relu#0`, `relu#1`; captum, by contrast, keeps a re-used ReLU's last call), and with a key behind that
+where it gives a tuple, a dict or a data class (`lstm[0]`, `output[logits]`). `input` and `output` are what goes into
+and comes out of the whole module; a submodule that happens to bear one of these two names is `input#0`.
+
+What `torch.compile` or DataParallel made of a module is opened, and runs as it was written. A layer that two samples
+show to be none (`interneuron.inspection`) is refused by name: one whose numbers depend on the batch or on chance, one
+without an axis for the samples, a module whose weights are used without a call. Hooks leave a network's numbers as they
+are, bit for bit, but where torch's fused transformer layers are left for the same operations one by one (1e-6 apart
+with a padding mask, equal without one; torch 2.13).
 """
 
 from collections import Counter, defaultdict
@@ -12,100 +19,184 @@ from math import prod
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from interneuron.errors import InputError
+from interneuron.inspection import Inspection, Layer, eager, inputs, inspect, parts, with_part
 
 Action = Callable[[Tensor], Tensor | None]
 
-_ENDS = ("input", "output")
 
-
-def sites(module: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
+def sites(module: nn.Module, x: ArrayLike | Tensor) -> dict[str, tuple[int, ...]]:
     """The layers of `module`, as their outputs appear, each with its shape without the samples' axis.
 
-    x: [n, ...], an input of the module; only its first sample is run. Calls that return something else than a tensor
-    are left out. Raises InputError for an x without samples.
+    x: [n, ...], an input of the module, of which two samples are run. A layer that sees its samples' steps as rows of
+    their own has them on its first axis. What can't be watched is left out: `activations` says why. Raises InputError
+    for an x without samples, inputs that don't pass the network, TorchScript, and dropout or batch normalisation in
+    training mode.
     """
-    return {name: shape for name, (_, _, shape) in _trace(module, x).items()}
+    return {name: layer.shape for name, layer in inspect(module, x).layers.items()}
 
 
-def activations(module: nn.Module, x: Tensor, layers: Iterable[str], batch: int = 4096) -> dict[str, Tensor]:
+def activations(
+    module: nn.Module, x: ArrayLike | Tensor, layers: Iterable[str], batch: int = 4096
+) -> dict[str, Tensor]:
     """Activations of `layers` for the inputs x [n, ...]: one tensor a layer, [n, units], units in row-major order.
 
-    The forward pass is the plain one, bit for bit, `batch` inputs at a time and without gradients; each activation is
-    copied when its call returns, so a later in-place operation leaves it alone. Hooks are removed in any case.
+    The forward pass is the plain one, `batch` inputs at a time and without gradients; each activation is copied when
+    its call returns, so a later in-place operation leaves it alone, and the network gets copies of x. A layer's samples
+    may be on any axis of it, or in several rows each: they come first here. Hooks are removed in any case.
 
-    Raises InputError for a layer that the module lacks, a bare name of a module that runs more than once, an x without
-    samples, and dropout or batch normalisation in training mode.
+    Raises InputError as `sites` does, for a layer that the module lacks or that can't be watched, with the reason, and
+    for the bare name of a module that runs more than once or gives several tensors.
     """
     if batch < 1:
         raise InputError(f"batch is {batch}, and takes at least 1")
-    names = list(layers)
+    x, names = inputs(x), list(layers)
     out: dict[str, Tensor] = {}
     start = 0
 
     def keep(name: str) -> Action:
         def action(y: Tensor) -> None:
             if name not in out:
-                out[name] = torch.empty((len(x), sizes[name]), dtype=y.dtype, device=y.device)
-            out[name][start : start + batch] = y.reshape(-1, sizes[name])
+                out[name] = torch.empty((len(x), run.sizes[name]), dtype=y.dtype, device=y.device)
+            out[name][start : start + batch] = y.reshape(-1, run.sizes[name])
 
         return action
 
-    with torch.no_grad(), hooked(module, x, {name: keep(name) for name in names}) as sizes:
+    with torch.no_grad(), hooked(module, x, {name: keep(name) for name in names}) as run:
         for start in range(0, len(x), batch):
-            module(x[start : start + batch])
+            run(x[start : start + batch])
     return {name: out[name] for name in names}
 
 
+class Hooked:
+    """A network whose layers are watched. `sizes`: of the layers, by the names that were asked for."""
+
+    def __init__(self, inspection: Inspection, layers: Mapping[str, Layer]) -> None:
+        self.inspection = inspection
+        self.sizes = {name: prod(layer.shape) for name, layer in layers.items()}
+        self.doubled = False
+
+    def __call__(self, x: Tensor) -> Any:
+        """What the network gives for x [n, ...]; it gets a copy. A sample that can't run alone runs twice, so that the
+        network gives two of it, while the actions see one."""
+        self.doubled = len(x) == 1 and not self.inspection.alone
+        try:
+            return self.inspection.network(self.inspection.copied(x))
+        finally:
+            self.doubled = False
+
+    def output(self, x: Tensor) -> Tensor:
+        """The network's output for x, samples first: [n, ...]. Raises InputError where it is no single tensor."""
+        return self.inspection.output().layout.front(self(x))[: len(x)]
+
+
 @contextmanager
-def hooked(module: nn.Module, x: Tensor, actions: Mapping[str, Action]) -> Iterator[dict[str, int]]:
-    """Within the context, each forward pass hands the named layers' tensors [n, ...] to their actions.
+def hooked(
+    module: nn.Module, x: ArrayLike | Tensor, actions: Mapping[str, Action], independent: bool = True
+) -> Iterator[Hooked]:
+    """Within the context, each forward pass hands the named layers' tensors to their actions, samples first [n, ...].
 
-    What the action returns takes the tensor's place; None leaves it. Yields the layers' sizes. x: an input of the
-    module, of which one sample is run to learn the calls. Hooks are removed when the context ends, whatever happens.
-    Raises as `activations` does.
+    What the action returns, of the same shape, takes the tensor's place, in all that shares its memory where the module
+    works in place; None leaves it. x: inputs of the module, of which two samples are run to learn the calls.
+    independent: whether layers whose samples depend on each other, or on chance, are refused. Yields the network, to be
+    called in place of `module`, with the layers' sizes; `module` itself can be called, too. Hooks are removed when the
+    context ends, whatever happens.
+
+    Raises as `activations` does, and, in a pass, for a layer that does not run as often as it did for two samples.
     """
-    trace = _trace(module, x)
-    inside: defaultdict[nn.Module, dict[int, Action]] = defaultdict(dict)
-    ends: dict[str, Action] = {}
-    sizes: dict[str, int] = {}
-    for name, action in actions.items():
-        submodule, call, shape = trace[_resolve(name, trace)]
-        sizes[name] = prod(shape)
-        if submodule is None:
-            ends[name] = action
-        elif call in inside[submodule]:
+    inspection = inspect(module, x, independent)
+    found = {name: inspection.find(name) for name in actions}
+    run = Hooked(inspection, found)
+    inside: defaultdict[nn.Module, defaultdict[int, list[tuple[Layer, str]]]] = defaultdict(lambda: defaultdict(list))
+    ends: dict[str, list[tuple[Layer, str]]] = {"input": [], "output": []}
+    seen: dict[str, str] = {}
+    for name, layer in found.items():
+        if layer.name in seen:
             raise InputError(f"layer {name!r} is asked for twice, under two names")
-        else:
-            inside[submodule][call] = action
+        seen[layer.name] = name
+        watched = inside[layer.module][layer.call] if layer.module is not None else ends[layer.name.partition("[")[0]]
+        watched.append((layer, name))
     calls: Counter[nn.Module] = Counter()
+    versions: dict[nn.Module, list[tuple[Tensor, int]]] = {}
+    samples, running = 0, False
 
-    def enter(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def changed(value: Any, watched: Iterable[tuple[Layer, str]], given: Sequence[tuple[Tensor, int]] = ()) -> Any:
+        """What the layers' actions make of what a call returns."""
+        for layer, name in watched:
+            tensors = dict(parts(value))
+            y = tensors.get(layer.path)
+            if y is None or y.ndim <= layer.layout.axis or y.shape[layer.layout.axis] != samples * layer.layout.steps:
+                shape = "nothing" if y is None else list(y.shape)
+                raise InputError(
+                    f"layer {name!r} gives {shape} for {samples} samples, unlike what it gave for two: it takes a "
+                    "network that does the same with any number of samples"
+                )
+            z = layer.layout.front(y)
+            new = actions[name](z[:1] if run.doubled else z)
+            if new is None:
+                continue
+            new = layer.layout.back(new.expand_as(z) if run.doubled else new)
+            if not torch.is_grad_enabled() and any(_overwritten(y, one, version) for one, version in given):
+                y.copy_(new)
+            else:
+                value = with_part(value, layer.path, new)
+        return value
+
+    def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        nonlocal samples, running
         calls.clear()
-        changed = ends["input"](args[0]) if "input" in ends else None
-        return None if changed is None else (changed, *args[1:])
+        running = True
+        samples = next((len(one) for _, one in parts((args, kwargs)) if one.ndim), 0)
+        return ((changed(args[0], ends["input"]), *args[1:]), kwargs) if ends["input"] else None
 
     def leave(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        return ends["output"](output) if "output" in ends else None
+        nonlocal running
+        running = False
+        for submodule, watched in inside.items():
+            for call, layers in watched.items():
+                if calls[submodule] <= call:
+                    raise InputError(
+                        f"layer {layers[0][1]!r} did not run in this pass, as it did for two samples: it takes a "
+                        "network that runs alike for all inputs"
+                    )
+        return changed(output, ends["output"])
 
-    def inner(submodule: nn.Module, _: tuple[Any, ...], output: Any) -> Any:
+    def before(submodule: nn.Module, args: Any, kwargs: Any) -> None:
+        versions[submodule] = [(one, one._version) for _, one in parts((args, kwargs)) if not one.is_inference()]
+
+    def inner(submodule: nn.Module, _: Any, output: Any) -> Any:
+        if not running:
+            # Outside of a pass: gradient checkpointing runs a part of it again, and that has to be as it was.
+            if torch._C._current_graph_task_id() == -1:
+                return None
+            ((layer, name), *_), *_ = inside[submodule].values()
+            if layer.runs > 1:
+                raise InputError(
+                    f"layer {name!r} is one of several runs of its module, and is run again by gradient checkpointing: "
+                    "it takes a module of its own"
+                )
+            return changed(output, inside[submodule][0])
         call = calls[submodule]
         calls[submodule] += 1
-        action = inside[submodule].get(call)
-        return None if action is None else action(output)
+        return (
+            changed(output, inside[submodule][call], versions.pop(submodule, ())) if call in inside[submodule] else None
+        )
 
-    handles = []
-    try:
-        handles.append(module.register_forward_pre_hook(enter))
-        handles.append(module.register_forward_hook(leave))
-        handles.extend(submodule.register_forward_hook(inner) for submodule in inside)
-        yield sizes
-    finally:
-        for handle in handles:
-            handle.remove()
+    network, handles = inspection.network, []
+    assert isinstance(network, nn.Module)
+    with eager():
+        try:
+            handles.append(network.register_forward_pre_hook(enter, with_kwargs=True))
+            handles.append(network.register_forward_hook(leave))
+            handles.extend(submodule.register_forward_pre_hook(before, with_kwargs=True) for submodule in inside)
+            handles.extend(submodule.register_forward_hook(inner) for submodule in inside)
+            yield run
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 def neuron_names(layers: Iterable[Sequence[Any]]) -> list[str]:
@@ -113,50 +204,6 @@ def neuron_names(layers: Iterable[Sequence[Any]]) -> list[str]:
     return [f"{name}:{unit}" for name, size in layers for unit in range(size)]
 
 
-_Trace = dict[str, tuple[nn.Module | None, int, tuple[int, ...]]]
-
-
-def _trace(module: nn.Module, x: Tensor) -> _Trace:
-    """Run one sample; by layer name: submodule (None: the whole module), number of the call, shape."""
-    if x.ndim < 1 or not len(x):
-        raise InputError(f"inputs have shape {list(x.shape)}, and take at least one sample on the first axis")
-    for path, submodule in module.named_modules():
-        if submodule.training and isinstance(submodule, nn.modules.dropout._DropoutNd | nn.modules.batchnorm._NormBase):
-            raise InputError(f"module {path!r} ({type(submodule).__name__}) is in training mode: call eval() first")
-    calls: Counter[str] = Counter()
-    seen: list[tuple[str, nn.Module, int, tuple[int, ...]]] = []
-
-    def record(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(submodule: nn.Module, _: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                seen.append((path, submodule, calls[path], tuple(output.shape[1:])))
-            calls[path] += 1
-
-        return hook
-
-    handles: list[RemovableHandle] = []
-    try:
-        handles.extend(s.register_forward_hook(record(path)) for path, s in module.named_modules() if path)
-        with torch.no_grad():
-            output = module(x[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
-    trace: _Trace = {"input": (None, 0, tuple(x.shape[1:]))}
-    for path, submodule, call, shape in seen:
-        trace[path if calls[path] == 1 and path not in _ENDS else f"{path}#{call}"] = (submodule, call, shape)
-    if isinstance(output, Tensor):
-        trace["output"] = (None, 0, tuple(output.shape[1:]))
-    return trace
-
-
-def _resolve(name: str, trace: _Trace) -> str:
-    """The name in `trace` that `name` means: `relu1#0` is `relu1` where there is one call."""
-    if name in trace:
-        return name
-    if name.endswith("#0") and name[:-2] in trace and name[:-2] not in _ENDS:
-        return name[:-2]
-    runs = [other for other in trace if other.rpartition("#")[0] == name]
-    if runs:
-        raise InputError(f"layer {name!r} runs {len(runs)} times: name one run of {', '.join(runs)}")
-    raise InputError(f"no layer {name!r} in the network, which has {', '.join(trace)}")
+def _overwritten(y: Tensor, given: Tensor, version: int) -> bool:
+    """Whether y is what a call made of an argument in place."""
+    return given._version > version and y.untyped_storage().data_ptr() == given.untyped_storage().data_ptr()

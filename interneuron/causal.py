@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from interneuron import capture, checks
 from interneuron.errors import InputError
+from interneuron.inspection import unwrapped
 from interneuron.seeds import generator
 
 _SOBOL_BITS = 30
@@ -428,16 +429,17 @@ def _expectations(
     replicates, n = z.shape[:2]
     at_once = max(1, rows // count)
     together = max(1, at_once // n)
-    matrix = None if paired is None else torch.from_numpy(paired).to(z)
+    matrix = None if paired is None else torch.from_numpy(paired).to(z.device)
     shape = torch.Size()
     found: dict[str, Tensor] = {}
 
     def reduce(layer: str) -> capture.Action:
         def action(y: Tensor) -> None:
-            y = y.reshape(*shape, -1)
+            # Sums of half precision, as mixed precision gives it, would hold hardly a digit.
+            y = y.reshape(*shape, -1).to(y.dtype if y.dtype == torch.float64 else torch.float32)
             found[layer] = y.sum(dim=2)[None]  # a tensor of its own: y's memory is used again
             if matrix is not None:
-                squares = torch.tensordot(matrix, y, dims=1).square_().sum(dim=2)
+                squares = torch.tensordot(matrix.to(y), y, dims=1).square_().sum(dim=2)
                 found[layer] = torch.cat([found[layer], squares[None]])
 
         return action
@@ -464,16 +466,18 @@ def _watched(
     network: nn.Module, example: Tensor, actions: Mapping[str, capture.Action]
 ) -> Iterator[Callable[[Tensor], object]]:
     """A forward pass that hands each named layer's tensor to its action; inputs may be overwritten."""
+    network = unwrapped(network)
     runs = _runs(network)
     known = {"input", *(name for name, _ in runs)} - {"output"}
     plain = all(type(module) is nn.Linear or type(module) in _IN_PLACE for _, module in runs)
     hooks = any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
-    if plain and not hooks and actions.keys() <= known and all(name != "input" for name, _ in runs):
+    mixed = torch.is_autocast_enabled(example.device.type)
+    if plain and not (hooks or mixed) and actions.keys() <= known and all(name != "input" for name, _ in runs):
         _check_linear(runs, example.shape[1])
         yield _in_place(runs, actions)
     else:
-        with capture.hooked(network, example, actions):
-            yield network
+        with capture.hooked(network, example, actions) as run:
+            yield run
 
 
 def _in_place(
@@ -607,7 +611,7 @@ _RULES: dict[type[nn.Module], Callable[[Any, _Jet], _Jet]] = {
 
 
 def _sequence(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    runs = _runs(network)
+    runs = _runs(unwrapped(network))
     for name, module in runs:
         _check_module(name, module)
     return runs

@@ -13,6 +13,7 @@ from interneuron import checks
 from interneuron.capture import Action, activations, hooked
 from interneuron.errors import InputError
 from interneuron.images import ssim
+from interneuron.inspection import Layout, inputs
 from interneuron.seeds import generator
 
 # Lesions whose images are kept at once.
@@ -21,55 +22,61 @@ _TOGETHER = 8
 
 def lesion(
     module: nn.Module,
-    x: Tensor,
-    masks: Mapping[str, Tensor],
-    values: Mapping[str, Tensor] | None = None,
+    x: ArrayLike | Tensor,
+    masks: Mapping[str, ArrayLike | Tensor],
+    values: Mapping[str, ArrayLike | Tensor] | None = None,
     rows: int = 1400,
 ) -> Tensor:
     """Outputs [L, n, ...] of `module` for n inputs x [n, ...] under each of L lesions, all in one batched pass.
 
     A lesioned neuron's activation h becomes 0 (zero ablation; as (1 - mask) * h, so that NaN and infinities survive) or
     its value in `values` (mean ablation: its mean over inputs of the intact network), wherever its layer's output goes.
+    Each lesion's outputs have the network's own axes, also where the samples are not on the first.
 
     masks: by layer name (see `interneuron.capture`; `input` too), bool [L, units], True where lesioned. values: by the
     same names, [units]. rows: lesions x inputs that pass the network together; it bounds the memory, and a few thousand
-    keep the activations in the processor's cache. The module must treat its samples one by one.
+    keep the activations in the processor's cache.
 
-    Raises InputError for masks or values that don't fit, and as `interneuron.capture.activations` does.
+    Raises InputError for masks or values that don't fit, a network whose output is no single tensor, or in which a
+    sample's numbers depend on others or on chance, and as `interneuron.capture.activations` does.
     """
     if rows < 1:
         raise InputError(f"rows is {rows}, and takes at least 1")
-    inputs = max(1, min(len(x), rows))
-    together = rows // inputs
+    x = inputs(x)
+    hidden = {name: torch.as_tensor(mask, device=x.device) for name, mask in masks.items()}
+    become = None if values is None else {name: torch.as_tensor(one, device=x.device) for name, one in values.items()}
+    at_once = max(1, min(len(x), rows))
+    together = rows // at_once
     part = slice(0, 0)
 
     def silence(name: str) -> Action:
         def action(y: Tensor) -> Tensor:
-            h = y.reshape(part.stop - part.start, -1, sizes[name])
-            if values is None:
+            h = y.reshape(part.stop - part.start, -1, run.sizes[name])
+            if become is None:
                 return (h * keep[name][part, None].to(y.dtype)).view(y.shape)
-            value = values[name].to(y.dtype)
-            return torch.where(masks[name][part, None], value, h).view(y.shape)
+            return torch.where(hidden[name][part, None], become[name].to(y.dtype), h).view(y.shape)
 
         return action
 
     out = None
-    with torch.no_grad(), hooked(module, x, {name: silence(name) for name in masks}) as sizes:
-        lesions = _check(sizes, masks, values)
-        keep = {name: (~mask).to(x.dtype) for name, mask in masks.items()} if values is None else {}
+    with torch.no_grad(), hooked(module, x, {name: silence(name) for name in masks}) as run:
+        layout = run.inspection.output().layout
+        lesions = _check(run.sizes, hidden, become)
+        keep = {name: (~mask).to(x.dtype) for name, mask in hidden.items()} if become is None else {}
         for first in range(0, lesions, together):
             part = slice(first, min(first + together, lesions))
             count = part.stop - part.start
-            for start in range(0, len(x), inputs):
-                some = x[start : start + inputs]
-                y = module(some.expand(count, *some.shape).flatten(0, 1))
-                if count == lesions and len(some) == len(x):
-                    return y.view(lesions, len(x), *y.shape[1:])
+            for start in range(0, len(x), at_once):
+                some = x[start : start + at_once]
+                y = run.output(some.expand(count, *some.shape).flatten(0, 1)).unflatten(0, (count, -1))
                 if out is None:
-                    out = torch.empty((lesions, len(x), *y.shape[1:]), dtype=y.dtype, device=y.device)
-                out[part, start : start + inputs] = y.view(count, len(some), *y.shape[1:])
+                    if count == lesions and len(some) == len(x):
+                        out = y
+                        break
+                    out = torch.empty((lesions, len(x), *y.shape[2:]), dtype=y.dtype, device=y.device)
+                out[part, start : start + at_once] = y
     assert out is not None
-    return out
+    return out if layout == Layout() else torch.stack([layout.back(one) for one in out])
 
 
 def random_sets(

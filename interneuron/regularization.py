@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from interneuron import lattices
 from interneuron.capture import Action, hooked
 from interneuron.errors import InputError
+from interneuron.inspection import inputs, unwrapped
 
 FORMS = ("quadratic", "rayleigh")
+
+_HALF = (torch.float16, torch.bfloat16)
 
 # Added to z' z by the released code, so that a silent layer has a Rayleigh quotient.
 _SILENT = 1e-12
@@ -142,16 +145,21 @@ def regularised(
         with regularised(network, x, {"relu2": lattices.grid(8, 8)}, weight=0.01) as penalties:
             loss = cross_entropy(network(x), y) + penalties["relu2"]
 
-    x: an input of the module, one sample of which is run to learn the layers. graphs: by layer (as in
+    x: inputs of the module, two samples of which are run, in eval mode, to learn the layers. graphs: by layer (as in
     `interneuron.capture`: a layer that runs more than once is named by its run, `relu#1`), the adjacency of a graph
-    with as many nodes as the layer has units, in row-major order, or, of a convolution, channels. laplacian: its kind
+    with as many nodes as the layer has units, in row-major order, or as its last axis is long where it gives steps of a
+    sequence, or, of a convolution, channels: each step or position counts as a sample of its own. laplacian: its kind
     (`interneuron.lattices.laplacian`). form, weight: see `penalty`. connected: whether each graph has to be in one
-    piece. The network is left as it was, in training mode too.
+    piece. The network is left as it was, in training mode too. What `torch.compile` made of it runs as it was written
+    in the context; activations in half precision, as mixed precision gives them, are penalised in single.
 
     Raises InputError for a layer that the network lacks, or that runs more than once and is named without its run; a
-    graph of another size; a graph in pieces where `connected`; and as `lattices.laplacian` and `penalty` do.
+    graph of another size; a graph in pieces where `connected`; a layer that runs without gradients in a pass with them,
+    as reentrant gradient checkpointing (`use_reentrant=True`) runs it; and as `interneuron.capture.hooked`,
+    `lattices.laplacian` and `penalty` do.
     """
-    laplacians, operators = {}, dict[str, Operator]()
+    laplacians = {}
+    operators = dict[tuple[str, torch.dtype, torch.device], Operator]()
     for name, graph in graphs.items():
         try:
             if connected:
@@ -160,29 +168,46 @@ def regularised(
         except InputError as error:
             raise InputError(f"layer {name!r}: {error}") from error
     penalties: dict[str, Tensor] = {}
+    network, graded = unwrapped(module), False
 
     def keep(name: str) -> Action:
         def action(y: Tensor) -> None:
-            nodes, units = laplacians[name].shape[0], y[0].numel()
-            if nodes == units:
-                y = y.flatten(1)
-            elif y.ndim != 4 or y.shape[1] != nodes:
-                channels = f" in {y.shape[1]} channels" if y.ndim == 4 else ""
+            if torch.is_grad_enabled() != graded:
                 raise InputError(
-                    f"layer {name!r} has {units} units{channels}, and its graph {nodes} nodes: it takes one a unit"
-                    f"{' or one a channel' if channels else ''}"
+                    f"layer {name!r} runs without gradients, under torch.no_grad or in gradient checkpointing with "
+                    "use_reentrant=True, so that its penalty would change nothing: it takes use_reentrant=False"
                 )
-            if name not in operators:
-                operators[name] = operator(laplacians[name], y.dtype, y.device)
-            penalties[name] = penalty(y, operators[name], form, weight)
+            with torch.autocast(y.device.type, enabled=False):
+                penalties[name] = measured(name, y.float() if y.dtype in _HALF else y)
 
         return action
 
+    def measured(name: str, y: Tensor) -> Tensor:
+        nodes, units = laplacians[name].shape[0], y[0].numel()
+        if nodes == units:
+            y = y.flatten(1)
+        elif y.ndim == 3 and y.shape[2] == nodes:
+            y = y.flatten(0, 1)
+        elif y.ndim != 4 or y.shape[1] != nodes:
+            channels = f" in {y.shape[1]} channels" if y.ndim == 4 else ""
+            raise InputError(
+                f"layer {name!r} has {units} units{channels}, and its graph {nodes} nodes: it takes one a unit"
+                f"{' or one a channel' if channels else ''}"
+            )
+        key = name, y.dtype, y.device
+        if key not in operators:
+            operators[key] = operator(laplacians[name], y.dtype, y.device)
+        return penalty(y, operators[key], form, weight)
+
+    def start(*_: Any) -> None:
+        nonlocal graded
+        graded = torch.is_grad_enabled()
+
     with ExitStack() as stack:
-        with _evaluating(module):
-            stack.enter_context(hooked(module, x, {name: keep(name) for name in graphs}))
-            with torch.no_grad():
-                module(x[:1])
+        stack.callback(network.register_forward_pre_hook(start).remove)
+        with _evaluating(network), torch.no_grad():
+            run = stack.enter_context(hooked(network, x, {name: keep(name) for name in graphs}, independent=False))
+            run(inputs(x)[:1])
         penalties.clear()
         yield penalties
 

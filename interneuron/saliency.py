@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from interneuron import graphs
-from interneuron.capture import Action, hooked, sites
+from interneuron import checks, graphs
+from interneuron.capture import Action, hooked
 from interneuron.errors import InputError
 from interneuron.influence import influence
+from interneuron.inspection import inputs, inspect
 from interneuron.signals import size_ratio
 
 Network = Callable[[Tensor], Tensor]
@@ -94,9 +95,10 @@ def masking_effect(
     gradients. Source: Anirudh et al., "MARGIN" (2021), case II. Raises InputError for parts of another image, a target
     that the network lacks, and dropout or batch normalisation in training mode.
     """
+    x, scores = _looked(network, x, batch)
     if parts.labels.shape[1:] != x.shape[1:]:
         raise InputError(f"superpixels of {list(parts.labels.shape[1:])} pixels do not fit an image {list(x.shape)}")
-    target, score = _score(network, x, target)
+    target, score = _target(scores, x, target)
     labels = torch.from_numpy(parts.labels).to(x.device)
     number = torch.arange(len(parts.sizes), device=x.device)
     segmentation = torch.from_numpy(parts.segmentation).to(x.device)
@@ -106,7 +108,7 @@ def masking_effect(
             some = slice(start, start + batch)
             yield labels[segmentation[some]] == number[some, None, None]
 
-    return np.abs(score - _masked_scores(network, x, masks(), fill, target))
+    return np.abs(score - _masked_scores(scores, x, masks(), fill, target))
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,13 @@ def occlusion(
     `masking_effect`. Source: Zeiler and Fergus, ECCV 2014. Raises InputError for a window larger than the image, a
     stride that is not between 1 and the window, and as `masking_effect` does.
     """
+    x, scores = _looked(network, x, batch)
     h, w = x.shape[-2:]
     if not 1 <= stride <= window <= min(h, w):
         raise InputError(
             f"window {window} and stride {stride} on {h} x {w} pixels; it takes 1 <= stride <= window <= {min(h, w)}"
         )
-    target, score = _score(network, x, target)
+    target, score = _target(scores, x, target)
     corners = [
         (top, left)
         for top in range(0, stride * -(-(h - window) // stride) + 1, stride)
@@ -170,7 +173,7 @@ def occlusion(
                 mask[number, top : top + window, left : left + window] = True
             yield mask
 
-    drops = score - _masked_scores(network, x, masks(), fill, target)
+    drops = score - _masked_scores(scores, x, masks(), fill, target)
     total, count = np.zeros((h, w)), np.zeros((h, w))
     for (top, left), drop in zip(corners, drops, strict=True):
         total[top : top + window, left : left + window] += drop
@@ -186,8 +189,9 @@ def grad_cam(module: nn.Module, x: Tensor, layer: str, target: int | None = None
     equations 1 and 2. Raises InputError for a layer without maps, and as `interneuron.capture.activations` and
     `masking_effect` do.
     """
-    target, _ = _score(module, x, target)
-    inputs = x.detach()[None].clone().requires_grad_(True)
+    x, scores = _looked(module, x)
+    target, _ = _target(scores, x, target)
+    leaf = x[None].clone().requires_grad_(x.is_floating_point())
     kept: list[Tensor] = []
 
     def keep(y: Tensor) -> Tensor:
@@ -196,14 +200,21 @@ def grad_cam(module: nn.Module, x: Tensor, layer: str, target: int | None = None
         return y.clone()
 
     actions: dict[str, Action] = {layer: keep}
-    with torch.enable_grad(), hooked(module, inputs.detach(), actions):
-        score = module(inputs)[0, target]
-    maps = kept[0]
-    if maps.ndim != 4:
+    with torch.enable_grad(), hooked(module, x[None], actions) as run:
+        if len(shape := run.inspection.find(layer).shape) != 3:
+            raise InputError(f"layer {layer!r} has activations {list(shape)}; Grad-CAM takes [maps, height, width]")
+        score = run.output(leaf)[0, target]
+        maps = kept[0]
+        if not (maps.requires_grad and score.requires_grad):
+            raise InputError(
+                f"layer {layer!r} runs without gradients, under torch.no_grad or reentrant gradient checkpointing, and "
+                "Grad-CAM takes the score's gradient"
+            )
+        (slope,) = torch.autograd.grad(score, maps, allow_unused=True)
+    if slope is None:
         raise InputError(
-            f"layer {layer!r} has activations {list(maps.shape)[1:]}; Grad-CAM takes [maps, height, width]"
+            f"the score of class {target} does not depend on layer {layer!r}, and Grad-CAM takes one it does"
         )
-    (slope,) = torch.autograd.grad(score, maps)
     cam = (slope.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu()
     cam = nn.functional.interpolate(cam, x.shape[-2:], mode="bilinear", align_corners=False)
     return cam[0, 0].detach().double().cpu().numpy()
@@ -224,21 +235,9 @@ def pixel_curve(
     round(i h w / steps) pixels are those of `end`. Raises InputError for a map or images of unlike sizes, steps that
     are not between 1 and h w, and as `masking_effect` does.
     """
-    values = np.asarray(saliency)
-    h, w = start.shape[-2:]
-    if values.shape != (h, w) or end.shape != start.shape:
-        raise InputError(
-            f"a map {list(values.shape)} and images {list(start.shape)} and {list(end.shape)} do not fit together"
-        )
-    if not 1 <= steps <= h * w:
-        raise InputError(f"steps is {steps} for {h * w} pixels; a curve takes 1 to as many")
-    _score(network, start, target)
-    place = np.empty(h * w, np.int64)
-    place[np.argsort(-values.ravel(), kind="stable")] = np.arange(h * w)
-    order = torch.from_numpy(place.reshape(h, w)).to(start.device)
-    gone = torch.from_numpy(np.rint(np.arange(steps + 1) * (h * w / steps)).astype(np.int64)).to(start.device)
-    masks = (order < gone[i : i + batch, None, None] for i in range(0, steps + 1, batch))
-    return _masked_scores(network, start, masks, end, target)
+    start, scores = _looked(network, start, batch)
+    target, _ = _target(scores, start, target)
+    return _curve(scores, start, end, saliency, target, steps, batch)
 
 
 def deletion_auc(
@@ -255,9 +254,9 @@ def deletion_auc(
     Over the share of pixels, by trapezoids: with probabilities it lies in [0, 1]. Arguments as in `masking_effect` and
     `pixel_curve`. Source: Petsiuk, Das and Saenko, BMVC 2018 (RISE).
     """
-    target, _ = _score(network, x, target)
-    end = torch.as_tensor(fill, dtype=x.dtype, device=x.device).expand_as(x)
-    return area(pixel_curve(network, x, end, saliency, target, steps, batch))
+    x, scores = _looked(network, x, batch)
+    target, _ = _target(scores, x, target)
+    return area(_curve(scores, x, _filled(fill, x), saliency, target, steps, batch))
 
 
 def insertion_auc(
@@ -273,9 +272,9 @@ def insertion_auc(
 
     start: a number, or an image (Petsiuk et al. take the blurred x). The target is a class of x. As `deletion_auc`.
     """
-    target, _ = _score(network, x, target)
-    begin = torch.as_tensor(start, dtype=x.dtype, device=x.device).expand_as(x)
-    return area(pixel_curve(network, begin, x, saliency, target, steps, batch))
+    x, scores = _looked(network, x, batch)
+    target, _ = _target(scores, x, target)
+    return area(_curve(scores, _filled(start, x), x, saliency, target, steps, batch))
 
 
 def area(curve: npt.ArrayLike) -> float:
@@ -312,29 +311,74 @@ def gini(saliency: npt.ArrayLike) -> float:
     return float(1 - 2 * (c / c.sum() * (c.size - np.arange(c.size) - 0.5)).sum() / c.size)
 
 
-def _score(network: Network, x: Tensor, target: int | None) -> tuple[int, float]:
-    """The target (the best class, if None) and its score for one image."""
+def _looked(network: Network, x: Tensor, batch: int = 1) -> tuple[Tensor, Network]:
+    """One image, and the network's scores [b, classes] of any, as a function that leaves these alone."""
+    if batch < 1:
+        raise InputError(f"batch is {batch}, and takes at least 1")
     if x.ndim != 3:
         raise InputError(f"the image has the shape {list(x.shape)}; saliency takes one, [channels, h, w]")
-    if isinstance(network, nn.Module):
-        # Refuses training mode.
-        sites(network, x[None])
-    with torch.no_grad():
-        scores = network(x[None])
-    if scores.ndim != 2 or len(scores) != 1:
-        raise InputError(f"the network gives {list(scores.shape)} for one image; saliency takes scores [1, classes]")
+    image = inputs(x[None])[0]
+    inspection = inspect(network, image[None])
+    output = inspection.output()
+    if len(output.shape) != 1:
+        raise InputError(f"the network gives {[1, *output.shape]} for one image; saliency takes scores [1, classes]")
+
+    def scores(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            found = output.layout.front(inspection.network(inspection.copied(images)))[: len(images)]
+        if found.isnan().any():
+            raise InputError("the network gives scores that are NaN, and saliency takes numbers")
+        return found
+
+    return image, scores
+
+
+def _target(scores: Network, x: Tensor, target: int | None) -> tuple[int, float]:
+    """The target (the best class, if None) and its score for one image."""
+    found = scores(x[None])[0]
     if target is None:
-        target = int(scores[0].argmax())
-    elif not 0 <= target < scores.shape[1]:
-        raise InputError(f"target is {target}; the network has classes 0 to {scores.shape[1] - 1}")
-    return target, float(scores[0, target])
+        target = int(found.argmax())
+    elif target not in range(len(found)):
+        raise InputError(f"target is {target}; the network has classes 0 to {len(found) - 1}")
+    return target, float(found[target])
+
+
+def _curve(
+    scores: Network, start: Tensor, end: Tensor, saliency: npt.ArrayLike, target: int, steps: int, batch: int
+) -> npt.NDArray[np.float64]:
+    """As `pixel_curve`."""
+    values = checks.numbers("saliencies", saliency)
+    h, w = start.shape[-2:]
+    if values.shape != (h, w) or end.shape != start.shape:
+        raise InputError(
+            f"a map {list(values.shape)} and images {list(start.shape)} and {list(end.shape)} do not fit together"
+        )
+    if not 1 <= steps <= h * w:
+        raise InputError(f"steps is {steps} for {h * w} pixels; a curve takes 1 to as many")
+    place = np.empty(h * w, np.int64)
+    place[np.argsort(-values.ravel(), kind="stable")] = np.arange(h * w)
+    order = torch.from_numpy(place.reshape(h, w)).to(start.device)
+    gone = torch.from_numpy(np.rint(np.arange(steps + 1) * (h * w / steps)).astype(np.int64)).to(start.device)
+    masks = (order < gone[i : i + batch, None, None] for i in range(0, steps + 1, batch))
+    return _masked_scores(scores, start, masks, end, target)
 
 
 def _masked_scores(
-    network: Network, x: Tensor, masks: Iterator[Tensor], fill: float | Tensor, target: int
+    scores: Network, x: Tensor, masks: Iterator[Tensor], fill: float | Tensor, target: int
 ) -> npt.NDArray[np.float64]:
     """The target's scores for x with `fill` where each mask [b, h, w] is true."""
+    value = _filled(fill, x)
+    found = [scores(torch.where(mask[:, None], value, x))[:, target] for mask in masks]
+    return torch.cat(found).double().cpu().numpy()
+
+
+def _filled(fill: float | Tensor, x: Tensor) -> Tensor:
+    """A number, or a tensor that broadcasts to x, as an image."""
     value = torch.as_tensor(fill, dtype=x.dtype, device=x.device)
-    with torch.no_grad():
-        scores = [network(torch.where(mask[:, None], value, x))[:, target] for mask in masks]
-    return torch.cat(scores).double().cpu().numpy()
+    try:
+        image = value.expand_as(x)
+    except RuntimeError as error:
+        raise InputError(f"a fill {list(value.shape)} does not fit an image {list(x.shape)}") from error
+    if image.is_floating_point() and not torch.isfinite(value).all():
+        raise InputError("the fill is NaN or infinite, and takes finite numbers")
+    return image

@@ -96,8 +96,8 @@ def test_the_hooked_forward_is_the_plain_one_bit_for_bit(network, x):
 
 
 def test_an_action_replaces_one_call_only(network, x):
-    with torch.no_grad(), hooked(network, x, {"relu#1": torch.zeros_like}) as sizes:
-        assert sizes == {"relu#1": 3}
+    with torch.no_grad(), hooked(network, x, {"relu#1": torch.zeros_like}) as run:
+        assert run.sizes == {"relu#1": 3}
         for _ in range(2):
             expected = network.third.bias.relu() + 1
             torch.testing.assert_close(network(x), expected.expand(7, 2))
@@ -115,7 +115,7 @@ def test_hooks_go_when_the_forward_fails(network, x):
         network(x)
     assert hooks(network) == 0
     network.second = nn.Linear(6, 3)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(InputError, match=r"inputs of shape \[7, 4\] \(float32\) do not pass the network.*shapes"):
         activations(network, x, ["first"])
     assert hooks(network) == 0
 
@@ -138,7 +138,14 @@ def test_modules_named_like_the_ends_and_outputs_that_are_no_tensor():
             return self.lstm(self.input(x))[0]
 
     odd, x = Odd(), torch.randn(5, 6, 3)
-    assert sites(odd, x) == {"input": (6, 3), "input#0": (6, 2), "output": (6, 4)}
+    assert sites(odd, x) == {
+        "input": (6, 3),
+        "input#0": (6, 2),
+        "lstm[0]": (6, 4),
+        "lstm[1][0]": (1, 4),
+        "lstm[1][1]": (1, 4),
+        "output": (6, 4),
+    }
     found = activations(odd, x, ["input", "input#0"])
     assert torch.equal(found["input"], x.flatten(1))
     with torch.no_grad():

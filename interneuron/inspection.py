@@ -1,0 +1,526 @@
+"""One look at a network before a method uses it: which layers it has, and whether they are what methods take them for.
+
+Two samples run together, and the first of them alone, on copies of the input, in no gradient mode. What both passes
+show tells, of every tensor that a module gives: on which axis its samples are (or in how many rows each), and whether a
+sample's numbers are its own, the same alone as in a batch and in one pass as in the next. A layer of which this is not
+true is not listed, and whoever asks for it by name is told which module makes the difference, and how.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import is_lazy
+
+from interneuron.errors import InputError
+
+# The network's own ends; a submodule that bears one of these names is called by its run, `input#0`.
+ENDS = ("input", "output")
+
+# What stands before the names of a module's parts where it was compiled or made parallel.
+_WRAPPERS = ("_orig_mod.", "module.")
+
+# How far one sample's numbers may be apart in two batches, against the largest: kernels differ with the batch's size.
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 5e-2}
+_COARSE = 0.1
+
+# Why a sample's numbers are not its own.
+_DEPENDENT = (
+    "the network gives one sample other numbers in another batch: it mixes samples, normalises by their batch, is "
+    "random, or keeps a state"
+)
+
+Path = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a tensor has its samples: on `axis`, each in `steps` places, which are neighbours where `together`."""
+
+    axis: int = 0
+    steps: int = 1
+    together: bool = True
+
+    def front(self, y: Tensor) -> Tensor:
+        """y as [n, ...], or [n, steps, ...] of several steps: a view."""
+        if self.axis:
+            y = y.movedim(self.axis, 0)
+        if self.steps == 1:
+            return y
+        if self.together:
+            return y.unflatten(0, (-1, self.steps))
+        return y.unflatten(0, (self.steps, -1)).transpose(0, 1)
+
+    def back(self, z: Tensor) -> Tensor:
+        """What `front` was made of, of z [n, ...] or [n, steps, ...]."""
+        if self.steps > 1:
+            z = (z if self.together else z.transpose(0, 1)).flatten(0, 1)
+        return z.movedim(0, self.axis) if self.axis else z
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A tensor that can be watched: part `path` of what run `call` of all `runs` of `module` gives (None: of the
+    network's ends).
+
+    `shape`: of a sample, as `layout.front` gives it.
+    """
+
+    name: str
+    module: nn.Module | None
+    call: int
+    runs: int
+    path: Path
+    shape: tuple[int, ...]
+    layout: Layout
+
+
+@dataclass
+class Inspection:
+    """What the look at `network` found. `layers`: by name, what can be watched, in the order in which it is computed.
+
+    `alone`: whether a batch of one sample runs as others do; False where the network squeezes its axis away, or refuses
+    it.
+    """
+
+    network: Callable[[Tensor], Any]
+    layers: dict[str, Layer]
+    alone: bool = True
+    # Why what is not among the layers can't be watched; by path, how often each module runs and the type of what it
+    # gives; and, by each of its paths, the one that names a module.
+    _reasons: dict[str, str] = field(default_factory=dict)
+    _runs: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _paths: dict[str, str] = field(default_factory=dict)
+
+    def find(self, name: str) -> Layer:
+        """The layer of this name. Raises InputError for one that isn't there, or can't be watched, and says why."""
+        known = self._known(name)
+        if known in self.layers:
+            return self.layers[known]
+        if known in self._reasons:
+            raise InputError(f"layer {name!r} can't be watched: {self._reasons[known]}")
+        path = known.partition("[")[0].partition("#")[0]
+        count, kind = self._runs.get(path, (0, ""))
+        if count > 1 and "#" not in known:
+            runs = ", ".join(f"{path}#{call}" for call in range(count))
+            raise InputError(f"layer {name!r} runs {count} times: name one run of {runs}")
+        within = [other for other in self.layers if other.startswith(f"{known}[")]
+        if within:
+            raise InputError(f"layer {name!r} gives a {kind}: name one part of {', '.join(within)}")
+        if count and known == path:
+            raise InputError(f"layer {name!r} gives a {kind}, which holds no tensor that can be watched")
+        if not count and known in self._paths.values():
+            raise InputError(
+                f"module {name!r} is never called, so it has no output to take: where its weights are used, the module "
+                "that holds it uses them itself"
+            )
+        raise InputError(f"no layer {name!r} in the network, which has {', '.join(self.layers)}")
+
+    def output(self) -> Layer:
+        """The network's output. Raises InputError where it is no single tensor, and as `find` does."""
+        within = [name for name in self.layers if name.startswith("output[")]
+        if within:
+            kind = self._runs["output"][1]
+            raise InputError(
+                f"the network gives a {kind} of {', '.join(within)}, and one tensor is taken: wrap it in a module or "
+                "function that gives one of them"
+            )
+        return self.find("output")
+
+    def copied(self, x: Tensor) -> Tensor:
+        """A copy of x [n, ...] that the network may write into; of one sample that can't run alone, two of it."""
+        return torch.cat([x, x]) if len(x) == 1 and not self.alone else x.clone()
+
+    def _known(self, name: str) -> str:
+        """The name that layers have here: a module has one path, and `relu1#0` is `relu1` where there is one run."""
+        path, bracket, part = name.partition("[")
+        run = ""
+        if path not in self._paths and "#" in path:
+            path, hash_, run = path.rpartition("#")
+            run = hash_ + run
+        while path not in self._paths and path.startswith(_WRAPPERS):
+            path = path.partition(".")[2]
+        path = self._paths.get(path, path)
+        if run == "#0" and path not in ENDS and self._runs.get(path, (0, ""))[0] == 1:
+            run = ""
+        return path + run + bracket + part
+
+
+def inputs(x: ArrayLike | Tensor) -> Tensor:
+    """x [n, ...] as a tensor. Raises InputError for what is none, no samples, and NaN or infinity (with its sample)."""
+    try:
+        values = x if isinstance(x, Tensor) else torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"inputs cannot be read as a tensor: {str(error).splitlines()[0]}") from error
+    if values.ndim < 1 or not len(values):
+        raise InputError(f"inputs have shape {list(values.shape)}, and take at least one sample on the first axis")
+    if values.is_floating_point() and not (finite := torch.isfinite(values)).all():
+        row = int((~finite.reshape(len(values), -1)).any(1).int().argmax())
+        raise InputError(f"inputs hold NaN or infinite numbers (first in sample {row}), and take finite ones")
+    return values.detach()
+
+
+def check_modules(network: nn.Module) -> None:
+    """Raise InputError for a module whose operations can't be seen, that has no weights yet, or is in training mode."""
+    for path, module in network.named_modules():
+        shown = _shown(path, module)
+        if isinstance(module, torch.jit.ScriptModule):
+            raise InputError(f"{shown} is TorchScript, whose operations cannot be seen: give the module it was made of")
+        if any(is_lazy(parameter) for parameter in module.parameters(recurse=False)):
+            raise InputError(f"{shown} has no weights yet: run the network once")
+        if module.training and isinstance(module, _DropoutNd | _NormBase):
+            raise InputError(f"{shown} is in training mode: call eval() first")
+
+
+def unwrapped(network: Any) -> Any:
+    """The module inside of what `torch.compile`, DataParallel and DistributedDataParallel make of one."""
+    while True:
+        if type(network).__name__ == "OptimizedModule" and hasattr(network, "_orig_mod"):
+            network = network._orig_mod
+        elif isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        else:
+            return network
+
+
+def eager() -> AbstractContextManager[Any]:
+    """A context in which what was compiled runs as it was written: compiled code calls no hooks."""
+    # Without its compiler, which is slow to import, torch has compiled nothing.
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+
+
+def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent: bool = True) -> Inspection:
+    """Look at a network, a module or a function of one, with the first two of its inputs x [n, ...].
+
+    independent: whether each sample's numbers have to be its own, which training, for one, does not need. The network,
+    the caller's tensors and the state of torch's random numbers are left as they were. It takes two passes, of two
+    samples and of one; where they leave a doubt, others of up to three samples settle it.
+
+    Raises InputError for inputs that don't pass the network, and as `inputs` and `check_modules` do.
+    """
+    values, network = inputs(x), unwrapped(network)
+    if isinstance(network, nn.Module):
+        check_modules(network)
+    devices = [values.device] if values.is_cuda else []
+    with eager(), torch.no_grad(), torch.random.fork_rng(devices):
+        first = _first_pass(network, values)
+        found, doubt = _second_pass(network, first, first.x[:1], 0, independent)
+        if doubt:
+            # Batches of one may be special, as where their axis is squeezed away.
+            other, doubt = _second_pass(network, first, first.x[[1, 0, 1]], 1, independent)
+            if other is not None:
+                found = other
+                found.alone = doubt
+    if found is None:
+        raise InputError("the network takes two samples at a time, and neither one nor three")
+    return found
+
+
+@dataclass
+class _Call:
+    """One run of a module: where it is, what came out, and which module had drawn random numbers before it ended.
+
+    `arguments`: what went in, where that was asked for.
+    """
+
+    path: str
+    parent: str
+    module: nn.Module | None
+    call: int
+    arguments: list[Tensor]
+    results: list[tuple[Path, Tensor]]
+    kind: str
+    random: str
+
+
+@dataclass
+class _Pass:
+    """The calls of one pass of x in the order in which they ended, the network's own last; `place`: of the sample that
+    two passes share."""
+
+    x: Tensor
+    place: int
+    calls: list[_Call]
+
+
+# What an input that a network can't take makes it raise.
+_FAILURES = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, NotImplementedError)
+
+
+def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
+    """Of two samples; of one that has no other, and of what can be made of it."""
+    failure: Exception | None = None
+    candidates = [x[:2]] if len(x) > 1 else [torch.cat([x, _another(x)]), torch.cat([x, x])]
+    for two in candidates:
+        try:
+            return _look(network, two)
+        except InputError:
+            raise
+        except _FAILURES as error:
+            failure = failure or error
+    said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+    kind = str(x.dtype).removeprefix("torch.")
+    raise InputError(
+        f"inputs of shape {list(x.shape)} ({kind}) do not pass the network, two samples at a time: {said}"
+    ) from failure
+
+
+def _another(x: Tensor) -> Tensor:
+    """A sample unlike x [1, ...], of the same numbers where they differ."""
+    other = x.flatten().roll(1).view(x.shape)
+    if x.is_floating_point() and torch.equal(other, x):
+        other = x / 2 + 0.5
+    return other
+
+
+def _second_pass(
+    network: Callable[[Tensor], Any], first: _Pass, x: Tensor, place: int, independent: bool
+) -> tuple[Inspection | None, bool]:
+    """What another pass shows, None where it fails; whether it leaves a doubt about the network."""
+    try:
+        second = _look(network, x, place)
+    except InputError:
+        raise
+    except _FAILURES:
+        return None, True
+    found, doubt = _compared(first, second, independent)
+    if any(call.random for call in second.calls):
+        doubt = False
+    if doubt and len(x) > 1 and _DEPENDENT in found._reasons.values():
+        _explain(network, found, first, second)
+    found.network = network
+    return found, doubt
+
+
+def _look(network: Callable[[Tensor], Any], x: Tensor, place: int = 0, arguments: bool = False) -> _Pass:
+    """One pass of a copy of x, every call noted, with its arguments where they are asked for."""
+    modules = dict(network.named_modules()) if isinstance(network, nn.Module) else {}
+    calls: list[_Call] = []
+    counts: Counter[str] = Counter()
+    running = [("", [x])]
+    random, state = "", torch.get_rng_state()
+
+    def draws() -> None:
+        """Note the module in which random numbers were drawn since the last look."""
+        nonlocal random, state
+        now = torch.get_rng_state()
+        if not random and not torch.equal(now, state):
+            random = _shown(running[-1][0], modules.get(running[-1][0]))
+        state = now
+
+    def enter(path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        draws()
+        given = [_kept(value) for _, value in parts((args, kwargs))] if arguments else []
+        running.append((path, given))
+
+    def leave(path: str, module: nn.Module | None, args: Any, output: Any) -> None:
+        draws()
+        _, given = running.pop()
+        results = [(key, _kept(value)) for key, value in parts(output)]
+        parent = running[-1][0] if running else ""
+        calls.append(_Call(path, parent, module, counts[path], given, results, type(output).__name__, random))
+        counts[path] += 1
+
+    handles = []
+    try:
+        for path, module in modules.items():
+            if path:
+                handles.append(module.register_forward_pre_hook(partial(enter, path), with_kwargs=True))
+                handles.append(module.register_forward_hook(partial(leave, path)))
+        output = network(x.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    leave("", modules.get(""), (), output)
+    return _Pass(x, place, calls)
+
+
+def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspection, bool]:
+    """The layers of two passes that share a sample, and why other calls are none; whether these leave a doubt."""
+    tolerance = _tolerance(first)
+    counts, again = (Counter(call.path for call in run.calls) for run in (first, second))
+    others = {(call.path, call.call): call for call in second.calls}
+    found = Inspection(_nothing, {"input": Layer("input", None, 0, 1, (), tuple(first.x.shape[1:]), Layout())})
+    doubt = False
+    for call in first.calls:
+        shown = _shown(call.path, call.module)
+        path = call.path or "output"
+        found._runs[path] = counts[call.path], call.kind
+        once = not call.path or (counts[call.path] == 1 and path not in ENDS)
+        other = others.get((call.path, call.call))
+        alike = counts[call.path] == again[call.path] and other is not None
+        for key, a in call.results:
+            name = (path if once else f"{path}#{call.call}") + named(key)
+            b = dict(other.results).get(key) if other is not None and alike else None
+            if b is None:
+                doubt = True
+                found._reasons[name] = f"{shown} does not run alike in every pass"
+            elif any(y.is_nested or y.layout != torch.strided for y in (a, b)):
+                found._reasons[name] = (
+                    f"{shown} gives nested or sparse tensors, and only dense ones can be watched (those of "
+                    "nn.TransformerEncoder with enable_nested_tensor=False are)"
+                )
+            elif a.shape == b.shape:
+                found._reasons[name] = f"{shown} gives {list(a.shape)} for any number of samples"
+            elif (layout := _layout(first, second, a, b, tolerance)) is None:
+                doubt = True
+                found._reasons[name] = (
+                    f"{shown} gives {list(a.shape)} for {len(first.x)} samples and {list(b.shape)} for "
+                    f"{len(second.x)}: no axis goes with their number"
+                )
+            elif independent and call.random:
+                found._reasons[name] = f"{call.random} draws random numbers, and a layer takes none"
+            elif independent and not _shared(layout, first, second, a, b, tolerance):
+                doubt = True
+                found._reasons[name] = _DEPENDENT
+            else:
+                module, shape = call.module if call.path else None, tuple(layout.front(a).shape[1:])
+                found.layers[name] = Layer(name, module, call.call, counts[call.path], key, shape, layout)
+    root = first.calls[-1].module
+    if root is not None:
+        names = {module: path for path, module in root.named_modules()}
+        found._paths = {path: names[module] for path, module in root.named_modules(remove_duplicate=False) if path}
+    return found, doubt
+
+
+def _explain(network: Callable[[Tensor], Any], found: Inspection, first: _Pass, second: _Pass) -> None:
+    """Give the layers whose samples depend on others their reason: the first call that makes a difference."""
+    first, second = (_look(network, run.x, run.place, arguments=True) for run in (first, second))
+    tolerance = _tolerance(first)
+
+    def alike(some: Sequence[Tensor], more: Sequence[Tensor]) -> bool:
+        for a, b in zip(some, more, strict=True):
+            layout = _layout(first, second, a, b, tolerance)
+            if layout is None:
+                if a.shape != b.shape or not _alike(a, b, tolerance):
+                    return False
+            elif not _shared(layout, first, second, a, b, tolerance):
+                return False
+        return True
+
+    cause = _DEPENDENT
+    for call, other in zip(first.calls, second.calls, strict=False):
+        if call.path != other.path or len(call.results) != len(other.results):
+            break
+        if alike([y for _, y in call.results], [y for _, y in other.results]):
+            continue
+        module, where = call.module, _shown(call.path, call.module)
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            cause = f"{where} normalises by its batch, since it has no running statistics"
+            break
+        if len(call.arguments) != len(other.arguments) or not alike(call.arguments, other.arguments):
+            parent = next((one.module for one in first.calls if one.path == call.parent), None)
+            where = f"a function in the forward of {_shown(call.parent, parent)}"
+        cause = _DEPENDENT.replace("the network", where)
+        break
+    found._reasons.update({name: cause for name, reason in found._reasons.items() if reason == _DEPENDENT})
+
+
+def _tolerance(run: _Pass) -> float:
+    """That of the coarsest numbers in the pass."""
+    tensors = [run.x, *(y for call in run.calls for _, y in call.results)]
+    kinds = {y.dtype for y in tensors if y.is_floating_point()}
+    return max((_TOLERANCE.get(kind, _COARSE) for kind in kinds), default=0.0)
+
+
+def _nothing(x: Tensor) -> None:
+    raise NotImplementedError
+
+
+def _layout(first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: float) -> Layout | None:
+    """Where the samples are in a tensor, a of the first pass and b of the second; None where no axis goes with them."""
+    if a.ndim != b.ndim:
+        return None
+    grown = [axis for axis in range(a.ndim) if a.shape[axis] != b.shape[axis]]
+    if len(grown) != 1:
+        return None
+    (axis,) = grown
+    steps, rest = divmod(a.shape[axis], len(first.x))
+    if rest or b.shape[axis] != len(second.x) * steps:
+        return None
+    layout = Layout(axis, steps)
+    if steps > 1 and not _shared(layout, first, second, a, b, tolerance):
+        apart = Layout(axis, steps, together=False)
+        if _shared(apart, first, second, a, b, tolerance):
+            return apart
+    return layout
+
+
+def _shared(layout: Layout, first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether the sample that both passes have is alike in a and b."""
+    return _alike(layout.front(a)[first.place], layout.front(b)[second.place], tolerance)
+
+
+def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    if a.shape != b.shape:
+        return False
+    if not (a.is_floating_point() or a.is_complex()):
+        return torch.equal(a, b)
+    kind = torch.complex128 if a.is_complex() else torch.float64
+    a, b = a.to(kind), b.to(kind)
+    if not a.numel():
+        return True
+    finite = b[torch.isfinite(b)].abs()
+    scale = float(finite.max()) if len(finite) else 0.0
+    return bool(((a - b).abs() <= tolerance * scale).logical_or(a == b).logical_or(a.isnan() & b.isnan()).all())
+
+
+def parts(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
+    """The tensors in tuples, lists, mappings and data classes, with the keys that lead to them."""
+    if isinstance(value, Tensor):
+        yield path, value
+    else:
+        for key, one in _items(value):
+            yield from parts(one, (*path, key))
+
+
+def with_part(value: Any, path: Path, new: Tensor) -> Any:
+    """`value` with another tensor at `path`."""
+    if not path:
+        return new
+    changed = with_part(dict(_items(value))[path[0]], path[1:], new)
+    if isinstance(value, Mapping):
+        other: Any = copy(value)
+        other[path[0]] = changed
+        return other
+    if is_dataclass(value):
+        other = copy(value)
+        object.__setattr__(other, path[0], changed)
+        return other
+    values = [changed if key == path[0] else one for key, one in _items(value)]
+    return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
+
+
+def named(path: Path) -> str:
+    """How a path is written behind a layer's name: `[0]`, `[logits]`, `[1][0]`."""
+    return "".join(f"[{key}]" for key in path)
+
+
+def _items(value: Any) -> Sequence[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(one.name, getattr(value, one.name)) for one in fields(value)]
+    if isinstance(value, tuple | list):
+        return list(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
+    return []
+
+
+def _kept(y: Tensor) -> Tensor:
+    """A copy: what runs later may write over y."""
+    return y.detach() if y.is_nested or y.layout != torch.strided else y.detach().clone()
+
+
+def _shown(path: str, module: nn.Module | None) -> str:
+    kind = f" ({type(module).__name__})" if module is not None else ""
+    return f"module {path!r}{kind}" if path else f"the network{kind}"
