@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from interneuron import tensor_checks
 from interneuron.errors import InputError
+from interneuron.inspection import Layout, inspect
 
 Network = Callable[[Tensor], Tensor]
 
@@ -42,7 +43,7 @@ def fast_gradient_sign(
 
     x [n, ...] within bounds, labels int64 [n]. Source: Goodfellow, Shlens and Szegedy, ICLR 2015. Raises InputError for
     an epsilon that is not above 0, x outside of the bounds, labels that are not one class an input, and a network that
-    gives an input other logits in a second call (in training mode, for example), or alone than beside another.
+    gives an input other logits in another batch or call, also where a function hides its training mode.
     """
     if not epsilon > 0:
         raise InputError(f"epsilon is {epsilon}; the fast gradient sign takes a number above 0")
@@ -210,39 +211,14 @@ def _checked(
 
 
 def _outputs(network: Network, x: Tensor) -> int:
-    """How many classes the network tells apart. Raises InputError where a call does not say what the next one does."""
-    two = x[[0, min(1, len(x) - 1)]].detach()
-    try:
-        with torch.enable_grad():
-            leaf = two.clone().requires_grad_()
-            together = network(leaf.clone())
-            slope = isinstance(together, Tensor) and together.requires_grad
-            slope = slope and torch.autograd.grad(together.sum(), leaf, allow_unused=True)[0] is not None
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise InputError(
-            f"inputs {list(x.shape)} of {x.dtype} do not pass the network: {str(error).splitlines()[0]}"
-        ) from error
-    with torch.no_grad():
-        if not isinstance(together, Tensor) or together.ndim != 2 or len(together) != 2 or together.shape[1] < 2:
-            shape = list(together.shape) if isinstance(together, Tensor) else type(together).__name__
-            raise InputError(f"the network gives {shape} for two inputs; an attack takes logits [2, classes]")
-        if not slope:
+    """How many classes the network tells apart. Raises InputError as `inspection.inspect`, and for no gradient."""
+    found = inspect(network, x)
+    output = found.output()
+    if len(output.shape) != 1 or output.shape[0] < 2 or output.layout != Layout() or not found.alone:
+        raise InputError(f"the network gives {list(output.shape)} for one input; an attack takes logits [classes]")
+    with torch.enable_grad():
+        leaf = x[:1].detach().clone().requires_grad_()
+        logits = network(leaf.clone())
+        if not logits.requires_grad or torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is None:
             raise InputError("the network's logits have no gradient in its inputs; an attack takes some that have")
-        together = together.detach()
-        again = network(two.clone())
-        try:
-            alone = torch.cat([network(one.clone()) for one in two.split(1)])
-        except (RuntimeError, ValueError, IndexError) as error:
-            raise InputError(
-                f"the network takes two inputs, but not one alone ({str(error).splitlines()[0]}); is it in training "
-                "mode?"
-            ) from error
-    if not torch.isfinite(together).all():
-        raise InputError("the network's outputs are NaN or infinite; an attack takes finite logits")
-    for other, how in ((again, "in a second call"), (alone, "alone than beside another")):
-        if other.shape != together.shape or (other - together).abs().max() > 1e-3 * together.abs().max():
-            raise InputError(
-                f"the network gives an input other logits {how}; an attack takes one that doesn't: call eval() first, "
-                "also where a function is around it"
-            )
-    return together.shape[1]
+    return output.shape[0]

@@ -130,7 +130,11 @@ def test_other_bounds():
     np.testing.assert_allclose(found.distortion, 0.3 / linear().weight[1].norm().item(), rtol=0.05)
 
 
-def hidden(network):
+LINEAR = linear()
+
+
+def hidden(*modules):
+    network = nn.Sequential(*modules).train()
     return lambda x: network(x).softmax(1)
 
 
@@ -139,19 +143,19 @@ def hidden(network):
     [
         ({"x": torch.full((2, 4), 1.5)}, r"inputs \[2, 4\] are not all within \(0.0, 1.0\)"),
         ({"x": torch.full((2, 4), torch.nan)}, "inputs hold NaN or infinite numbers"),
-        ({"x": torch.full((2, 4), 0.5, dtype=torch.float64)}, "inputs .* of torch.float64 do not pass the network"),
+        ({"x": torch.full((2, 4), 0.5, dtype=torch.float64)}, r"inputs .*float64\) do not pass the network"),
         ({"labels": torch.tensor([0, 2])}, r"labels are torch.int64 \[2\]; 2 inputs take one of 0 to 1 each, int64"),
         ({"labels": torch.tensor([0])}, r"labels are torch.int64 \[1\]"),
         ({"labels": torch.tensor([0.0, 1])}, "labels are torch.float32"),
         ({"bounds": (1.0, 0.0)}, "the lower first"),
         ({"batch": 0}, "batch is 0"),
-        ({"network": nn.Flatten(0)}, r"the network gives \[8\] for two inputs"),
-        ({"network": lambda x: linear()(x).detach()}, "have no gradient in its inputs"),
-        ({"network": lambda x: linear()(x) + torch.rand(1)}, "gives an input other logits in a second call"),
-        ({"network": lambda x: linear()(nn.functional.dropout(x))}, "call eval() first".replace("()", r"\(\)")),
-        ({"network": lambda x: linear()(x - x.mean(0))}, "other logits alone than beside another"),
-        ({"network": nn.Sequential(nn.BatchNorm1d(4), linear())}, "not one alone .* is it in training mode"),
-        ({"network": hidden(nn.Sequential(nn.BatchNorm1d(4), linear()))}, "in training mode"),
+        ({"network": nn.Flatten(0)}, r"the network gives \[4\] for one input"),
+        ({"network": lambda x: LINEAR(x).detach()}, "have no gradient in its inputs"),
+        ({"network": lambda x: LINEAR(nn.functional.dropout(x))}, "the network draws random numbers"),
+        ({"network": lambda x: LINEAR(x - x.mean(0))}, "gives one sample other numbers in another batch"),
+        ({"network": nn.Sequential(nn.BatchNorm1d(4), linear())}, "is in training mode: call eval"),
+        ({"network": hidden(nn.BatchNorm1d(4), linear())}, "gives one sample other numbers in another batch"),
+        ({"network": hidden(nn.Dropout(), linear())}, "the network draws random numbers"),
     ],
 )
 def test_what_attacks_refuse(changed, words):
