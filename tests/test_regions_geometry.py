@@ -285,3 +285,5 @@ def test_a_network_without_borders_is_refused():
         regions.border_distances(nn.Linear(4, 2), inputs(3, (4,)))
     with pytest.raises(InputError, match="batch is -1"):
         regions.border_distances(perceptron(4, 3, 2), inputs(3, (4,)), batch=-1)
+    with pytest.raises(InputError, match=r"the network is a function, and a map takes a torch.nn.Module"):
+        regions.border_distances(lambda x: perceptron(4, 3, 2)(x), inputs(3, (4,)))
