@@ -547,6 +547,7 @@ CASES = [
         {"omega": "numbers", "x": "numbers", "labels": "whole"},
         {"omega": "fewer"},
     ),
+    Case("regions.correlations", {"x": INPUTS}, {"x": "numbers"}, {"x": "more short"}),
     Case("regions.correlated_features", {"x": INPUTS, "threshold": 0.1}, {"x": "numbers"}, {"x": "more short"}),
     Case("regions.principal_frame", {"x": INPUTS}, {"x": "numbers"}, {"x": "more short"}),
     Case(

@@ -70,6 +70,21 @@ def importance(omega: ArrayLike | Tensor, x: ArrayLike | Tensor, labels: ArrayLi
     return Importance(weights, weights * overall, weights * within[:, None], support)
 
 
+def correlations(x: ArrayLike | Tensor) -> Float64:
+    """Pearson's correlation of every two features of x [n, ...], float64 [d, d]; NaN for one that does not vary.
+
+    Raises InputError for inputs that are not finite, and fewer than two samples.
+    """
+    values = _rows(x)
+    if len(values) < 2:
+        raise InputError("inputs have one sample, and a correlation takes two or more")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Float64 = np.atleast_2d(np.corrcoef(values.T))
+    constant = ~_varying(values - values.mean(0), values)
+    found[constant] = found[:, constant] = np.nan
+    return found
+
+
 def correlated_features(x: ArrayLike | Tensor, threshold: float = 0.8) -> list[Correlated]:
     """Pairs of features with a Pearson correlation of at least `threshold` in absolute value, strongest first.
 
@@ -81,9 +96,7 @@ def correlated_features(x: ArrayLike | Tensor, threshold: float = 0.8) -> list[C
     if not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}, and takes more than 0 and at most 1")
     centred = values - values.mean(0)
-    norm = np.sqrt((centred**2).sum(0))
-    # What is left of a constant by rounding is no spread.
-    varies = norm > 1e-12 * np.maximum(np.abs(values).max(0), 1e-300) * np.sqrt(len(values))
+    norm, varies = np.sqrt((centred**2).sum(0)), _varying(centred, values)
     scaled = centred[:, varies] / norm[varies]
     r = np.clip(scaled.T @ scaled, -1, 1)
     names = np.flatnonzero(varies)
@@ -221,6 +234,13 @@ def _rows(x: ArrayLike | Tensor) -> Float64:
     if values.ndim < 2 or not values.size:
         raise InputError(f"inputs have shape {list(values.shape)}, and take [samples, ...] with at least one sample")
     return values.reshape(len(values), -1)
+
+
+def _varying(centred: Float64, values: Float64) -> NDArray[np.bool_]:
+    """Which features vary: what is left of a constant by rounding is no spread."""
+    norm = np.sqrt((centred**2).sum(0))
+    result: NDArray[np.bool_] = norm > 1e-12 * np.maximum(np.abs(values).max(0), 1e-300) * np.sqrt(len(values))
+    return result
 
 
 def _check_labels(labels: NDArray[np.integer], samples: int, regions: int) -> None:
