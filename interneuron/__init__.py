@@ -52,6 +52,7 @@ _ROOMS = (
     "structure",
     "structured_classifiers",
     "structured_training",
+    "tensor_checks",
     "thesis_plots",
     "training",
     "wavelets",

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from interneuron import tensor_checks
 from interneuron.errors import InputError
+from interneuron.inspection import Layout, inspect
 
 Network = Callable[[Tensor], Tensor]
 
@@ -40,16 +42,17 @@ def fast_gradient_sign(
     """The fast gradient sign method: x + epsilon sign(d loss / d x), clipped to `bounds`; loss is the cross-entropy.
 
     x [n, ...] within bounds, labels int64 [n]. Source: Goodfellow, Shlens and Szegedy, ICLR 2015. Raises InputError for
-    an epsilon that is not above 0, x outside of the bounds, and labels that are not one class an input.
+    an epsilon that is not above 0, x outside of the bounds, labels that are not one class an input, and a network that
+    gives an input other logits in another batch or call, also where a function hides its training mode.
     """
     if not epsilon > 0:
         raise InputError(f"epsilon is {epsilon}; the fast gradient sign takes a number above 0")
-    _check(network, x, labels, bounds, batch)
+    x, (labels,) = _checked(network, x, bounds, batch, labels=labels)
     moved = torch.empty_like(x)
     for part in _parts(len(x), batch):
         inputs = x[part].detach().clone().requires_grad_(True)
         with torch.enable_grad():
-            loss = nn.functional.cross_entropy(network(inputs), labels[part], reduction="sum")
+            loss = nn.functional.cross_entropy(network(inputs.clone()), labels[part], reduction="sum")
         (slope,) = torch.autograd.grad(loss, inputs)
         moved[part] = (x[part] + epsilon * slope.sign()).clamp(*bounds)
     return _result(network, x, moved, labels, batch)
@@ -92,9 +95,11 @@ def carlini_wagner(
     for name, number in (("learning_rate", learning_rate), ("constant", constant)):
         if not number > 0:
             raise InputError(f"{name} is {number}; the attack takes a number above 0")
-    _check(network, x, labels, bounds, batch)
+    x, (labels, *aims) = _checked(
+        network, x, bounds, batch, labels=labels, **({} if targets is None else {"targets": targets})
+    )
     if targets is not None:
-        _check(network, x, targets, bounds, batch, "targets")
+        targets = aims[0]
         if (targets == labels).any():
             raise InputError("some targets are the labels; a targeted attack takes other classes")
     nearest = x.clone()
@@ -143,7 +148,7 @@ def _descend(
             with torch.enable_grad():
                 moved = middle + half * v.tanh()
                 square = (moved - x).flatten(1).square().sum(1)
-                ahead = _lead(network(moved), goal) * (-1 if targeted else 1)
+                ahead = _lead(network(moved.clone()), goal) * (-1 if targeted else 1)
                 loss = (square + c * ahead.clamp(min=-confidence)).sum()
             (v.grad,) = torch.autograd.grad(loss, v)
             done = (ahead < 0) & (ahead <= -confidence)
@@ -172,28 +177,48 @@ def _result(
     network: Network, x: Tensor, moved: Tensor, labels: Tensor, batch: int, targets: Tensor | None = None
 ) -> Attack:
     with torch.no_grad():
-        classes = torch.cat([network(moved[part]).argmax(1) for part in _parts(len(x), batch)])
+        classes = torch.cat([network(moved[part].clone()).argmax(1) for part in _parts(len(x), batch)])
     success = classes != labels if targets is None else classes == targets
     kept = torch.where(success.view(-1, *[1] * (x.ndim - 1)), moved, x)
     return Attack(kept, success, (kept - x).flatten(1).norm(dim=1))
 
 
-def _check(
-    network: Network, x: Tensor, labels: Tensor, bounds: tuple[float, float], batch: int, what: str = "labels"
-) -> None:
+def _checked(
+    network: Network, x: Tensor, bounds: tuple[float, float], batch: int, **classes: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Inputs, and classes of them by what they are, as tensors. The network never sees the caller's own."""
     if not bounds[0] < bounds[1]:
         raise InputError(f"bounds are {bounds}; an attack takes two numbers, the lower first")
     if batch < 1:
         raise InputError(f"batch is {batch}; an attack takes 1 or more")
-    if x.ndim < 2 or not len(x) or not (x.min() >= bounds[0] and x.max() <= bounds[1]):
+    x = tensor_checks.numbers("inputs", x)
+    if x.ndim < 2 or not x.numel() or not (x.min() >= bounds[0] and x.max() <= bounds[1]):
         raise InputError(f"inputs {list(x.shape)} are not all within {bounds}; an attack takes [n, ...] that are")
-    with torch.no_grad():
-        logits = network(x[:1])
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise InputError(f"the network gives {list(logits.shape)} for one input; an attack takes logits [1, classes]")
-    classes = logits.shape[1]
-    if labels.dtype != torch.int64 or labels.shape != x.shape[:1] or not 0 <= labels.min() <= labels.max() < classes:
-        raise InputError(
-            f"{what} are {labels.dtype} {list(labels.shape)}; {len(x)} inputs take one of 0 to {classes - 1} "
-            "each, int64"
-        )
+    count = _outputs(network, x)
+    found = []
+    for what, values in classes.items():
+        # Floats that happen to be whole are no classes.
+        if isinstance(values, Tensor) and values.dtype != torch.int64:
+            raise InputError(f"{what} are {values.dtype} {list(values.shape)}; an attack takes int64 [{len(x)}]")
+        labels = tensor_checks.whole(what, values)
+        if labels.shape != x.shape[:1] or not 0 <= labels.min() <= labels.max() < count:
+            raise InputError(
+                f"{what} are {labels.dtype} {list(labels.shape)}; {len(x)} inputs take one of 0 to {count - 1} each, "
+                "int64"
+            )
+        found.append(labels.to(x.device))
+    return x, found
+
+
+def _outputs(network: Network, x: Tensor) -> int:
+    """How many classes the network tells apart. Raises InputError as `inspection.inspect`, and for no gradient."""
+    found = inspect(network, x)
+    output = found.output()
+    if len(output.shape) != 1 or output.shape[0] < 2 or output.layout != Layout() or not found.alone:
+        raise InputError(f"the network gives {list(output.shape)} for one input; an attack takes logits [classes]")
+    with torch.enable_grad():
+        leaf = x[:1].detach().clone().requires_grad_()
+        logits = network(leaf.clone())
+        if not logits.requires_grad or torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is None:
+            raise InputError("the network's logits have no gradient in its inputs; an attack takes some that have")
+    return output.shape[0]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from interneuron import checks
 from interneuron.errors import InputError
 from interneuron.margin_metrics import inspected
 from interneuron.signals import prediction_margin
@@ -18,9 +19,10 @@ CONTROL = "f-alone"
 def auroc(scores: ArrayLike, positive: ArrayLike) -> float:
     """Area under the ROC curve: the probability that a positive sample scores higher than another, ties counted half.
 
-    scores [n], positive bool [n]. NaN where all samples are of one kind. Raises InputError for shapes that don't fit.
+    scores [n], positive bool [n]. NaN where all samples are of one kind. Raises InputError for shapes that don't fit,
+    and for NaN and infinite scores, which have no rank.
     """
-    values, marked = np.asarray(scores), np.asarray(positive, bool)
+    values, marked = checks.numbers("scores", scores), checks.marks("marks", positive)
     if values.ndim != 1 or values.shape != marked.shape:
         raise InputError(f"scores are {list(values.shape)} and marks {list(marked.shape)}; both take [n]")
     count = int(marked.sum())
@@ -35,9 +37,11 @@ def overlap(a: ArrayLike, b: ArrayLike, bins: int = 20) -> float:
     """Overlap coefficient of two samples, sum_i min(p_i, q_i) of their shares of `bins` bins: 0 apart, 1 alike.
 
     The bins hold equal shares of the two samples, each weighed alike, so that no monotone scale changes anything; equal
-    values are in one bin. Raises InputError for an empty sample, or fewer than two bins.
+    values are in one bin. Raises InputError for an empty sample, fewer than two bins, and NaN.
     """
-    first, second = np.sort(np.asarray(a, np.float64)), np.sort(np.asarray(b, np.float64))
+    first, second = (
+        np.sort(checks.numbers("samples", part, "n").astype(np.float64, copy=False), axis=0) for part in (a, b)
+    )
     if bins < 2 or not len(first) or not len(second):
         raise InputError(f"samples of {len(first)} and {len(second)} in {bins} bins; it takes 1 or more, in 2 or more")
     both = np.concatenate([first, second])
@@ -62,9 +66,11 @@ def boundaries(
     the errors. `over_margin`, `over_random`, `over_f`: errors less those of `margin`, of `random`, and of the same
     function and k without a graph.
 
-    Raises InputError for lengths that don't fit.
+    Raises InputError for lengths that don't fit, and NaN.
     """
-    known, taken = np.asarray(y), np.asarray(predicted)
+    if not 0 < top <= 1:
+        raise InputError(f"top is {top}, and takes a share above 0 and up to 1")
+    known, taken = checks.labels("labels", y, "n", least=1), checks.labels("predictions", predicted, "n")
     margins = np.asarray(prediction_margin(scores), np.float64)
     n = len(known)
     if not taken.shape == margins.shape == known.shape == (n,):
@@ -97,9 +103,12 @@ def separations(influence: pd.DataFrame, attacked: ArrayLike, bins: int) -> pd.D
     influence: rows of influence.parquet of the seed; attacked [n], in its order. `auroc`: probability that an attacked
     sample has more of it than another; `separation`: max(auroc, 1 - auroc), which does not ask on which side they are;
     `overlap`: coefficient of the two distributions in `bins` bins; `over_f`, `overlap_over_f`: separation and overlap
-    less those of the same function and k without a graph. Raises InputError for another length.
+    less those of the same function and k without a graph. Raises InputError for another length, NaN, and where none or
+    all are attacked.
     """
-    marked = np.asarray(attacked, bool)
+    marked = checks.marks("marks", attacked, "n")
+    if not 0 < marked.sum() < len(marked):
+        raise InputError(f"{marked.sum()} of {len(marked)} samples are attacked; a separation takes some, and others")
     rows = []
     for names, part in influence.groupby(READING, sort=True):
         values = part["influence"].to_numpy()
@@ -118,9 +127,11 @@ def attacks(attacked: ArrayLike, success: ArrayLike, distortion: ArrayLike) -> M
 
     attacked [n]: which samples were; success and distortion [attacked]. `success`: share; `distortion`: mean, and
     `distortion_median`, of the successes; `nodes`: samples that are left, the others and the successes.
+    Raises InputError for lengths that don't fit, no attacked sample, and NaN.
     """
-    done, moved = np.asarray(success, bool), np.asarray(distortion, np.float64)
-    others = int((np.asarray(attacked) == 0).sum())
+    done = checks.marks("successes", success, "attacked", least=1)
+    moved = checks.numbers("distortions", distortion, len(done)).astype(np.float64, copy=False)
+    others = int((checks.whole("marks", attacked, "n") == 0).sum())
     return {
         "nodes": others + int(done.sum()),
         "attacked": int(done.sum()),

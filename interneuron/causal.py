@@ -23,7 +23,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from interneuron import capture
+from interneuron import capture, checks
 from interneuron.errors import InputError
 from interneuron.inspection import unwrapped
 from interneuron.seeds import generator
@@ -311,11 +311,9 @@ def _check_treated(treated: Sequence[int], inputs: int) -> None:
 
 
 def _finite(name: str, values: ArrayLike, dimensions: int) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
+    array = checks.numbers(name, values).astype(np.float64, copy=False)
     if array.ndim != dimensions:
         raise InputError(f"{name} has shape {list(array.shape)}, and takes {dimensions} dimension(s)")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} holds NaN or infinity, and takes finite numbers")
     return array
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from interneuron import graphs, lattices
+from interneuron import checks, graphs, lattices, tensor_checks
 from interneuron.boundary_metrics import auroc
 from interneuron.capture import hooked
 from interneuron.clustering import affinity_propagation
@@ -37,10 +37,10 @@ def neuron_clusters(z: npt.ArrayLike, stream: np.random.Generator) -> list[Row]:
 
     `clusters`: over all samples of z [samples, neurons]; `stability`: adjusted Rand index of the clusterings of two
     random halves of the samples, over the neurons that vary in both. Constant neurons are left out. NaN where fewer
-    than three neurons vary or a run does not converge. Raises InputError for fewer than four samples.
+    than three neurons vary or a run does not converge. Raises InputError for fewer than four samples, and NaN.
     """
-    values = np.asarray(z, np.float32)
-    if values.ndim != 2 or len(values) < 4:
+    values = checks.numbers("activations", z).astype(np.float32, copy=False)
+    if values.ndim != 2 or len(values) < 4 or not values.shape[1]:
         raise InputError(f"activations have the shape {list(values.shape)}, and clusters take [4 samples up, neurons]")
     order = stream.permutation(len(values))
     halves = [values[order[: len(order) // 2]], values[order[len(order) // 2 :]]]
@@ -61,7 +61,7 @@ def grown_patches(maps: npt.ArrayLike, graph: Any, size: int) -> npt.NDArray[np.
     size, so are the lesions of all classes and networks. maps [classes, nodes], two classes or more; a class whose map
     is 0 has no patch. Raises InputError for a size outside 1 to nodes, and shapes that do not fit.
     """
-    values = np.asarray(maps, np.float64)
+    values = checks.numbers("maps", maps).astype(np.float64, copy=False)
     w = lattices.adjacency(graph)
     if values.ndim != 2 or len(values) < 2 or values.shape[1] != w.shape[0]:
         raise InputError(f"maps have the shape {list(values.shape)}, and patches take [2 or more, {w.shape[0]}]")
@@ -95,10 +95,20 @@ def patch_lesions(
     With the loss of recall l_cd of class d without the patch of class c, `sharpness` is the mean over the classes with
     a patch of l_cc - mean over d != c of l_cd: 1 where each patch is one class's and all of it. The null has the nodes
     in random order: as many as a patch has, anywhere. `own_loss` and `other_loss` are the two parts. x: inputs of the
-    network; y [n]: their classes; patches: bool [classes, nodes].
+    network; y [n]: their classes; patches: bool [classes, nodes]. Raises InputError for shapes that do not fit, NaN,
+    and fewer than two orders.
     """
-    truth, masks = np.asarray(y, np.int64), np.asarray(patches, bool)
+    x = tensor_checks.numbers("inputs", x)
+    parameter = next(network.parameters(), x)
+    if x.dtype != parameter.dtype:
+        raise InputError(f"inputs are {x.dtype}, and this network takes {parameter.dtype}")
+    truth, masks = checks.whole("classes", y, len(x)), checks.marks("patches", patches, "classes", "nodes", least=2)
     classes = len(masks)
+    if truth.min(initial=0) < 0 or truth.max(initial=0) >= classes or permutations < 2:
+        raise InputError(
+            f"classes go from {truth.min(initial=0)} to {truth.max(initial=0)}, with patches of {classes} in "
+            f"{permutations} orders: it takes 0 to {classes - 1}, and 2 orders or more"
+        )
     labelled = np.flatnonzero(masks.any(1))
     sizes = np.bincount(truth, minlength=classes)
     if not len(labelled) or not sizes.all():
@@ -144,8 +154,9 @@ def region_counts(network: nn.Module, x: Tensor, stream: np.random.Generator) ->
     most where each sample has a region of its own. `line_regions` has no such ceiling: the number of regions that the
     straight line from one sample to another passes through, one more than the changes of the pattern over 200 steps,
     mean over 100 pairs at random. Source: Raghu et al., "On the expressive power of deep neural networks", 2017
-    (transitions along a trajectory).
+    (transitions along a trajectory). Raises InputError for fewer than two samples, and as `interneuron.regions` does.
     """
+    x = tensor_checks.numbers("samples", x, least=2)
     found = unique_patterns(activation_patterns(network, x))
     shares = np.bincount(found.labels) / len(found.labels)
     first = stream.integers(len(x), size=_PAIRS)
@@ -167,14 +178,15 @@ def misread_influence(z: npt.ArrayLike, predicted: npt.ArrayLike, y: npt.ArrayLi
     `misread_auroc`: probability that a misread sample has more influence than another. The graph joins the 30 nearest
     neighbours by activities z [samples, neurons] (all, of fewer samples); the function on it is the share of a sample's
     neighbours that the network takes for another class, `predicted` [samples]; y: the classes. NaN where none or all
-    are misread, or one class is all that is predicted. Source: Anirudh et al. 2021, case IV, k as in section 4.
+    are misread, or one class is all that is predicted. Source: Anirudh et al. 2021, case IV, k as in section 4. Raises
+    InputError for shapes that do not fit, fewer than two samples, and NaN.
     """
-    taken = np.asarray(predicted, np.int64)
+    values = checks.numbers("activations", z, "samples", "neurons", least=2).astype(np.float32, copy=False)
+    taken, true = (checks.whole("classes", of, len(values)) for of in (predicted, y))
     found = np.nan
     if len(np.unique(taken)) > 1:
-        values = np.asarray(z, np.float32)
         graph = graphs.knn_graph(graphs.neighbours(values, min(_NEIGHBOURS, len(values) - 1)))
-        found = auroc(influence(graph, distrust(graph, taken)), taken != np.asarray(y))
+        found = auroc(influence(graph, distrust(graph, taken)), taken != true)
     return [{"metric": "misread_auroc", "value": found}]
 
 

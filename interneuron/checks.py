@@ -64,6 +64,46 @@ def probabilities(what: str, values: ArrayLike, *axes: str | int, least: int = 0
     return p
 
 
+def gapped(what: str, values: ArrayLike, gap: float, *axes: str | int, least: int = 0) -> NDArray[np.float64]:
+    """`values` as float64, in which `gap` (NaN, or infinity) stands where there is no number.
+
+    Raises InputError as `numbers` does, for the others.
+    """
+    array = _array(what, values).astype(np.float64)
+    missing = np.isnan(array) if np.isnan(gap) else array == gap
+    numbers(what, np.where(missing, 0, array), *axes, least=least)
+    return array
+
+
+def marks(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[np.bool_]:
+    """`values` as bool: True and False, or 1 and 0. Raises InputError as `whole` does, and for other numbers."""
+    found = whole(what, values, *axes, least=least)
+    if found.size and (found.min() < 0 or found.max() > 1):
+        raise InputError(f"{what} run from {found.min()} to {found.max()}, and take true and false, or 1 and 0")
+    return found.astype(bool)
+
+
+def labels(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[Any]:
+    """`values` as labels, which only have to be told apart: whole numbers of any type as int64, or text.
+
+    Raises InputError as `whole` does, for NaN and None among others: a label that is missing is none.
+    """
+    try:
+        array = np.asarray(values, str if _text(values) else None)
+    except (TypeError, ValueError, RuntimeError):
+        return whole(what, values, *axes, least=least)
+    if array.dtype.kind != "U" or np.ma.is_masked(values):
+        return whole(what, values, *axes, least=least)
+    _check_shape(what, array, axes, least)
+    return array
+
+
+def _text(values: ArrayLike) -> bool:
+    """Whether these are objects, all of them text (as pandas has it)."""
+    array = np.asarray(values)
+    return array.dtype.kind == "O" and array.size > 0 and all(isinstance(one, str) for one in array.flat)
+
+
 def _array(what: str, values: ArrayLike) -> NDArray[Any]:
     if hasattr(values, "tocsr"):
         raise InputError(f"{what} are a sparse matrix, and take a dense array: toarray() makes one")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from interneuron import checks
 from interneuron.errors import InputError
 
 if TYPE_CHECKING:
@@ -231,8 +232,8 @@ def table(rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
 
 
 def _vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    x = np.asarray(values, float)
-    if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
+    x = checks.numbers(f"{name}: values", values).astype(np.float64, copy=False)
+    if x.ndim != 1 or not len(x):
         raise InputError(f"{name}: got values of shape {x.shape}; it takes one finite number a seed, at least one")
     return x
 

@@ -11,6 +11,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from interneuron import tensor_checks
 from interneuron.errors import InputError
 from interneuron.lattices import LAPLACIANS
 
@@ -28,7 +29,8 @@ def squared_distances(z: Tensor) -> Tensor:
     with equal activations have distance 0. Raises InputError for fewer than one sample and two neurons, numbers that
     are no floats, and activations that are infinite or NaN.
     """
-    if z.ndim < 2 or not z.is_floating_point() or z.shape[-2] < 1 or z.shape[-1] < 2:
+    z = tensor_checks.numbers("activations", z)
+    if z.ndim < 2 or z.shape[-2] < 1 or z.shape[-1] < 2:
         raise InputError(
             f"activations are {z.dtype} {list(z.shape)}, and distances take floats [..., samples, neurons], one sample "
             "and two neurons or more"
@@ -38,7 +40,7 @@ def squared_distances(z: Tensor) -> Tensor:
     gram = centred.mT @ centred
     norms = gram.diagonal(dim1=-2, dim2=-1)
     if not torch.isfinite(norms).all():
-        raise InputError("activations are infinite or NaN, and distances take numbers")
+        raise InputError("activations are so large that their squares are infinite, and distances take smaller ones")
     sums = norms.unsqueeze(-1) + norms.unsqueeze(-2)
     found = sums - (gram + gram.mT)
     found[found <= _ROUNDING * torch.finfo(z.dtype).eps * sums] = 0
@@ -56,6 +58,7 @@ def adaptive_kernel(z: Tensor, k: int = 1) -> Tensor:
     The graph is dense; `components` cuts it. (The released code's option asks for 3 neighbours and counts the neuron
     itself: k = 2 here.) Source: Tong et al., section on learned graphs. Raises as `nearest_neighbours` does.
     """
+    z = tensor_checks.numbers("activations", z)
     squares = _checked(z, k)
     bandwidths = _others(squares).kthvalue(k, dim=-1, keepdim=True).values
     half = torch.exp(-squares / bandwidths.clamp(min=torch.finfo(z.dtype).tiny)) / 2
@@ -70,6 +73,7 @@ def nearest_neighbours(z: Tensor, k: int = 5) -> Tensor:
     z: [..., samples, neurons]; returns [..., neurons, neurons], of 0, 1/2 and 1. Equal distances go to the lower
     number. Raises InputError for a k outside of 1 to neurons - 1, and as `squared_distances` does.
     """
+    z = tensor_checks.numbers("activations", z)
     order = _others(_checked(z, k)).sort(dim=-1, stable=True).indices
     directed = torch.zeros(order.shape, dtype=z.dtype, device=z.device).scatter_(-1, order[..., :k], 1.0)
     return (directed + directed.mT) / 2
@@ -86,7 +90,10 @@ def learned(z: Tensor, kind: str, k: int) -> Tensor:
 
 
 def laplacians(weights: Tensor, kind: str = "symmetric") -> Tensor:
-    """Dense Laplacians of adjacencies [..., nodes, nodes]; kinds and isolated nodes as in `lattices.laplacian`."""
+    """Dense Laplacians of adjacencies [..., nodes, nodes]; kinds and isolated nodes as in `lattices.laplacian`.
+
+    Raises InputError for another kind, another shape, and weights that are negative, infinite or NaN."""
+    weights = _graphs(weights)
     if kind not in LAPLACIANS:
         raise InputError(f"no Laplacian {kind!r}; there are {', '.join(LAPLACIANS)}")
     degrees = weights.sum(-1)
@@ -100,7 +107,12 @@ def laplacians(weights: Tensor, kind: str = "symmetric") -> Tensor:
 
 
 def silent(z: Tensor) -> Tensor:
-    """Which neurons of z [..., samples, neurons] have one value throughout (dead ones): bool [..., neurons]."""
+    """Which neurons of z [..., samples, neurons] have one value throughout (dead ones): bool [..., neurons].
+
+    Raises InputError for fewer than one sample, and NaN."""
+    z = tensor_checks.numbers("activations", z)
+    if z.ndim < 2 or not z.shape[-2]:
+        raise InputError(f"activations have the shape {list(z.shape)}, and take [..., samples, neurons]")
     return z.amax(-2) == z.amin(-2)
 
 
@@ -108,8 +120,12 @@ def components(weights: Tensor, above: float = 0.0, among: Tensor | None = None)
     """Number of connected components of the graphs [..., nodes, nodes], over the edges heavier than `above`: [...].
 
     A kernel joins all neurons, however weakly, so `above` has to cut it (the released code cuts its kernel at 0.1).
-    among: bool [..., nodes], the nodes that count (not silent ones, for example); the others are left out.
+    among: bool [..., nodes], the nodes that count (not silent ones, for example); the others are left out. Raises
+    InputError as `laplacians` does, and for marks of other nodes.
     """
+    weights = _graphs(weights)
+    if among is not None:
+        among = tensor_checks.marks("the nodes that count", among, *weights.shape[:-1])
     graphs = (weights > above).reshape(-1, *weights.shape[-2:]).cpu().numpy()
     kept = np.ones(graphs.shape[:2], bool) if among is None else among.reshape(graphs.shape[:2]).cpu().numpy()
     counts = [
@@ -123,10 +139,20 @@ def spectral_components(weights: Tensor, below: float = 1e-3) -> npt.NDArray[np.
     """Number of eigenvalues below `below` of the symmetric Laplacian of the graphs [..., nodes, nodes]: [...].
 
     The released code takes a graph with more than one for disconnected. It is at least the number of components, and
-    larger where parts hang together by a thread.
+    larger where parts hang together by a thread. Raises InputError as `laplacians` does.
     """
+    weights = _graphs(weights)
     eigenvalues = torch.linalg.eigvalsh(laplacians(weights.double(), "symmetric"))
     found: npt.NDArray[np.int64] = (eigenvalues < below).sum(-1).cpu().numpy()
+    return found
+
+
+def _graphs(weights: Tensor) -> Tensor:
+    found = tensor_checks.numbers("weights of a graph", weights)
+    if found.ndim < 2 or found.shape[-2] != found.shape[-1] or not found.shape[-1]:
+        raise InputError(f"weights of a graph have the shape {list(found.shape)}, and take [..., nodes, nodes]")
+    if (found < 0).any():
+        raise InputError("a graph has a weight that is negative, and takes numbers of 0 or more")
     return found
 
 

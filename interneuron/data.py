@@ -12,12 +12,14 @@ import struct
 import tarfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from interneuron import checks
 from interneuron.errors import InputError
 from interneuron.io.files import Pathlike, foreign
 
@@ -265,8 +267,9 @@ def prefix_classes(names: Sequence[str], classes: Mapping[str, int]) -> np.ndarr
     return np.array([classes[each] for each in ids], np.int64)
 
 
-def check_classes(x: np.ndarray, y: np.ndarray, classes: int, where: object) -> None:
+def check_classes(x: Sized, y: ArrayLike, classes: int, where: object) -> None:
     """Check that there is a label for every image of `where` and that it lies in 0 to `classes` - 1."""
+    y = checks.whole(f"labels of {where}", y, "samples")
     if len(x) != len(y):
         raise InputError(f"{where} has {len(x):,} images and {len(y):,} labels; it takes as many of both")
     wrong = np.flatnonzero((y < 0) | (y >= classes))
@@ -275,11 +278,13 @@ def check_classes(x: np.ndarray, y: np.ndarray, classes: int, where: object) -> 
         raise InputError(f"{where} has the label {y[row]} at row {row}; it takes 0 to {classes - 1}")
 
 
-def stratified_split(y: np.ndarray, test_share: float, generator: np.random.Generator) -> np.ndarray:
+def stratified_split(y: ArrayLike, test_share: float, generator: np.random.Generator) -> np.ndarray:
     """Which samples are test samples, bool [n]: of each class the share `test_share`, rounded, drawn without repeats.
 
-    Raises `InputError` for a share outside of 0 to 1, or when a class would have no train or no test sample.
+    Raises `InputError` for a share outside of 0 to 1, or when a class would have no train or no test sample, and for
+    labels that are NaN or not [n].
     """
+    y = checks.labels("labels", y, "n", least=1)
     if not 0 < test_share < 1:
         raise InputError(f"test_share is {test_share}; it takes a number between 0 and 1")
     test = np.zeros(len(y), bool)
@@ -309,8 +314,13 @@ def random_split(samples: int, test_share: float, generator: np.random.Generator
     return np.isin(np.arange(samples), generator.permutation(samples)[:count])
 
 
-def redraw_split(split: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Another split [n], drawn at random, that has as many samples of every class on each side as `split` [n]."""
+def redraw_split(split: ArrayLike, y: ArrayLike, generator: np.random.Generator) -> np.ndarray:
+    """Another split [n], drawn at random, that has as many samples of every class on each side as `split` [n].
+
+    Raises `InputError` for sides or labels that are NaN, or not as many."""
+    y = checks.labels("labels", y, "n", least=1)
+    checks.labels("sides", split, len(y))
+    split = np.asarray(split)
     drawn = np.empty_like(split)
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
@@ -318,12 +328,14 @@ def redraw_split(split: np.ndarray, y: np.ndarray, generator: np.random.Generato
     return drawn
 
 
-def flip_labels(y: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+def flip_labels(y: ArrayLike, share: float, generator: np.random.Generator) -> np.ndarray:
     """Labels [n] of which the share `share` of each class, rounded, became another class, drawn at random: as y.
 
     Source: Anirudh et al. (2021), case III: 10 % of both classes. Raises `InputError` for a share outside of 0 to 1,
-    and for labels of one class.
+    for labels of one class, and for labels that are NaN or not [n].
     """
+    checks.labels("labels", y, "n")
+    y = np.asarray(y)
     classes = np.unique(y)
     if not 0 <= share <= 1 or len(classes) < 2:
         raise InputError(f"flips take a share of 0 to 1 and two classes or more, not {share:g} and {len(classes)}")
@@ -469,13 +481,15 @@ def read_titanic(path: Pathlike) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(columns, axis=1).astype(np.float32), y.astype(np.int64)
 
 
-def fill_ages(age: np.ndarray, sex: np.ndarray, pclass: np.ndarray) -> np.ndarray:
+def fill_ages(age: ArrayLike, sex: ArrayLike, pclass: ArrayLike) -> np.ndarray:
     """Ages in whole years, a missing one (NaN) as the median of its cell of sex and class.
 
     The median is rounded to the nearest half, halves of halves up, before all ages are truncated to whole years, as in
-    the code of Picchiotti and Gori (2021). All [n]. Raises `InputError` for a cell with missing ages only.
+    the code of Picchiotti and Gori (2021). All [n]. Raises `InputError` for a cell with missing ages only, and for
+    another number that is missing.
     """
-    age = np.array(age, float)
+    age = checks.gapped("ages", age, math.nan, "n")
+    sex, pclass = checks.numbers("sexes", sex, len(age)), checks.numbers("classes", pclass, len(age))
     missing = np.isnan(age)
     for cell in np.unique(np.stack([sex, pclass], axis=1)[missing], axis=0):
         here = (sex == cell[0]) & (pclass == cell[1])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from interneuron import checks
 from interneuron.errors import InputError
 
 KEYS = ("level", "seed", "digit", "latent", "rank", "alpha", "reading", "draws", "scope", "ablation")
@@ -54,7 +55,7 @@ def model(training: pd.DataFrame, judge: pd.DataFrame, active_above: float) -> p
     return result.rename_axis(columns=None).reset_index()
 
 
-def moments(images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(images: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Orientation and size of images by their second moments.
 
     With intensity-weighted central moments `m_pq = sum x^p y^q I / sum I` (x to the right, y upwards), the angle of the
@@ -64,8 +65,8 @@ def moments(images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[
 
     Shape: images [n, h, w], non-negative; both results [n]. Raises InputError for other shapes or an empty image.
     """
-    x = np.asarray(images, np.float64)
-    if x.ndim != 3 or (x < 0).any() or not (x.sum((1, 2)) > 0).all():
+    x = _numbers("moments: images", images)
+    if x.ndim != 3 or not len(x) or (x < 0).any() or not (x.sum((1, 2)) > 0).all():
         raise InputError(f"moments: images of shape {x.shape}; it takes [n, h, w], none below 0 and none all 0")
     h, w = x.shape[1:]
     weight = x / x.sum((1, 2), keepdims=True)
@@ -77,16 +78,20 @@ def moments(images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman's rank correlation of two vectors, average ranks for ties; NaN if one of them is constant."""
-    return _correlation(*(_ranks(np.asarray(v, float)) for v in (x, y)))
+    """Spearman's rank correlation of two vectors, average ranks for ties; NaN if one of them is constant.
+
+    Raises InputError for vectors of different lengths, none, and NaN or infinite numbers, which have no rank.
+    """
+    first = _numbers("rank_correlation: values", x, "n", least=1)
+    return _correlation(_ranks(first), _ranks(_numbers("rank_correlation: values", y, len(first))))
 
 
 def latents(
-    effect: NDArray[np.floating],
-    error: NDArray[np.floating],
-    published: NDArray[np.floating],
-    baseline: NDArray[np.floating],
-    alphas: Sequence[float],
+    effect: ArrayLike,
+    error: ArrayLike,
+    published: ArrayLike,
+    baseline: ArrayLike,
+    alphas: ArrayLike,
     height: int,
     width: int,
 ) -> pd.DataFrame:
@@ -105,11 +110,17 @@ def latents(
     square of its difference to `effect`.
 
     Shapes: effect, error, published [latents, alphas, pixels], baseline [latents, pixels]: the mean image at an
-    alpha is baseline + effect. Raises InputError for other shapes.
+    alpha is baseline + effect. Raises InputError for other shapes, and NaN.
     """
-    if effect.shape[-1] != height * width or {effect.shape, error.shape, published.shape} != {
-        (len(baseline), len(alphas), baseline.shape[-1])
-    }:
+    effect, error, published = (checks.numbers("latents: effects", a) for a in (effect, error, published))
+    baseline = checks.numbers("latents: baselines", baseline)
+    alphas = checks.numbers("latents: alphas", alphas, "alphas", least=1)
+    if (
+        baseline.ndim != 2
+        or effect.ndim != 3
+        or effect.shape[-1] != height * width
+        or {effect.shape, error.shape, published.shape} != {(len(baseline), len(alphas), baseline.shape[-1])}
+    ):
         raise InputError(
             f"latents: effects of shape {effect.shape} and a baseline of shape {baseline.shape} do not fit "
             f"{len(alphas)} alphas and images of {height} x {width}"
@@ -167,22 +178,24 @@ def roles(latents: pd.DataFrame, active_above: float, moves_above: float) -> dic
     return result
 
 
-def sharpness(images: NDArray[np.floating]) -> float:
+def sharpness(images: ArrayLike) -> float:
     """Root mean square gradient of images [n, h, w] by central differences: blur lowers it."""
-    x = np.asarray(images, np.float64)
+    x = _numbers("sharpness: images", images)
     if x.ndim != 3 or min(x.shape[1:]) < 2 or not len(x):
         raise InputError(f"sharpness: images of shape {x.shape}; it takes [n, h, w], at least 2 x 2 pixels")
     rows, columns = np.gradient(x, axis=(1, 2))
     return float(np.sqrt(np.mean(rows**2 + columns**2)))
 
 
-def class_means(x: NDArray[np.floating], y: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
+def class_means(x: ArrayLike, y: ArrayLike, classes: int) -> NDArray[np.float64]:
     """Mean image of every class: x [n, h, w], y [n] -> [classes, h * w].
 
-    Raises InputError for a class without images.
+    Raises InputError for a class without images, another shape, and NaN.
     """
-    counts = np.bincount(y, minlength=classes)
-    if len(counts) > classes or (counts == 0).any():
+    x = checks.numbers("class_means: images", x, "n", "height", "width", least=1)
+    y = checks.whole("class_means: classes", y, len(x))
+    counts = np.bincount(y[y >= 0], minlength=classes)
+    if (y < 0).any() or len(counts) > classes or (counts == 0).any():
         raise InputError(
             f"class_means: images by class number {counts.tolist()}; it takes some of each of {classes} classes"
         )
@@ -190,10 +203,10 @@ def class_means(x: NDArray[np.floating], y: NDArray[np.integer], classes: int) -
 
 
 def classes(
-    effect: NDArray[np.floating],
-    error: NDArray[np.floating],
-    published: NDArray[np.floating],
-    means: NDArray[np.floating],
+    effect: ArrayLike,
+    error: ArrayLike,
+    published: ArrayLike,
+    means: ArrayLike,
 ) -> dict[str, float]:
     """Metrics of the average causal effects of the classes on the pixels, over all classes.
 
@@ -201,17 +214,24 @@ def classes(
     `class_effect_negative_share`: mean share of the pixels that are below -3 standard errors and below -0.01;
     `class_maps_positive`: share of the classes without such a pixel; `class_maps_recognised`: share of the classes
     whose map correlates better with their own contrast than with any other class's (contrast of k: mean image of k
-    minus the mean of the other classes' mean images).
+    minus the mean of the other classes' mean images); a map or a contrast that is the same everywhere correlates with
+    nothing.
 
-    Shapes: all [classes, pixels]; `means` are the classes' mean images. Raises InputError for other shapes.
+    Shapes: all [classes, pixels]; `means` are the classes' mean images. Raises InputError for other shapes, and NaN.
     """
-    if len({effect.shape, error.shape, published.shape, means.shape}) > 1 or len(means) < 2:
+    effect, error, published = (checks.numbers("classes: effects", a) for a in (effect, error, published))
+    means = checks.numbers("classes: mean images", means, "classes", "pixels")
+    if not means.size or len({effect.shape, error.shape, published.shape, means.shape}) > 1 or len(means) < 2:
         raise InputError(
             f"classes: effects of shape {effect.shape} and mean images of shape {means.shape}; they must agree"
         )
     negative = (effect < -3 * error) & (effect < -0.01)
     contrast = means - (means.sum(0) - means) / (len(means) - 1)
-    likeness = np.corrcoef(np.asarray(effect, np.float64), contrast)[: len(means), len(means) :]
+    maps = effect.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        likeness = np.corrcoef(maps, contrast)[: len(means), len(means) :]
+    likeness[:, ~_varies(contrast)] = -np.inf
+    known = _varies(maps) & np.isfinite(likeness).any(1)
     return {
         "class_effect_min": float(effect.min()),
         "class_effect_max": float(effect.max()),
@@ -219,19 +239,22 @@ def classes(
         "class_published_max": float(published.max()),
         "class_effect_negative_share": float(negative.mean()),
         "class_maps_positive": float((~negative.any(1)).mean()),
-        "class_maps_recognised": float((likeness.argmax(1) == np.arange(len(means))).mean()),
+        "class_maps_recognised": float((known & (likeness.argmax(1) == np.arange(len(means)))).mean()),
     }
 
 
-def centred_ranks_equal(activations: NDArray[np.floating]) -> float:
+def centred_ranks_equal(activations: ArrayLike) -> float:
     """Share of the neurons whose ranks over the draws, ties included, stay at every alpha when a constant a neuron is
     subtracted: its mean over alphas and draws, the baseline of the thesis's average causal effect.
 
     Each difference is a sum of two float64 without rounding (TwoSum; Knuth, The Art of Computer Programming 2, section
     4.2.2): rounded to one, values much closer to each other than to the baseline would become equal. Shape: [alphas,
-    draws, neurons], float32 or float64. Raises InputError for other shapes.
+    draws, neurons], float32 or float64; a neuron with an infinite activation has no differences, and its ranks do not
+    stay. Raises InputError for other shapes, and NaN.
     """
-    x = np.asarray(activations)
+    x: Any = activations
+    if not isinstance(x, np.ndarray) or np.ma.is_masked(x) or x.dtype.kind != "f" or np.isnan(x).any():
+        x = checks.numbers("centred_ranks_equal: activations", activations)
     if x.ndim != 3 or not x.size:
         raise InputError(f"centred_ranks_equal: activations of shape {x.shape}; it takes [alphas, draws, neurons]")
     baseline = x.mean((0, 1), dtype=np.float64)[:, None]
@@ -251,8 +274,8 @@ def centred_ranks_equal(activations: NDArray[np.floating]) -> float:
 
 def adjusted_rand(a: ArrayLike, b: ArrayLike) -> float:
     """Adjusted Rand index of two labellings (Hubert and Arabie 1985, eq. 5): 1 for the same partition, 0 expected by
-    chance. Raises InputError if they differ in length or are empty."""
-    first, second = np.asarray(a), np.asarray(b)
+    chance. Raises InputError if they differ in length or are empty, and for NaN, which is no label."""
+    first, second = (checks.labels("adjusted_rand: labels", labels) for labels in (a, b))
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise InputError(
             f"adjusted_rand: labels of shapes {first.shape} and {second.shape}; it takes two alike, not empty"
@@ -269,10 +292,10 @@ def agreement(counts: ArrayLike) -> float:
 
     Raises InputError for anything but a table of whole numbers of at least 0 with a sample in it.
     """
-    table = np.asarray(counts)
-    if table.ndim != 2 or table.dtype.kind not in "iu" or (table < 0).any() or not table.sum():
+    table = checks.whole("agreement: counts", counts)
+    if table.ndim != 2 or (table < 0).any() or not table.sum():
         raise InputError(
-            f"agreement: counts are {table.dtype} of shape {table.shape}; it takes whole numbers [a, b], not all 0"
+            f"agreement: counts have the shape {list(table.shape)}; it takes whole numbers of 0 up, [a, b], not all 0"
         )
     together, rows, columns, pairs = (
         float((n * (n - 1) // 2).sum()) for n in (table, table.sum(1), table.sum(0), table.sum())
@@ -528,9 +551,19 @@ def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _correlation(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
     """Pearson's correlation; NaN if one of them is constant."""
+    known = _varies(x) and _varies(y)
     x, y = x - x.mean(), y - y.mean()
     norm = np.sqrt((x * x).sum() * (y * y).sum())
-    return float((x * y).sum() / norm) if norm > 0 else np.nan
+    return float((x * y).sum() / norm) if known and norm > 0 else np.nan
+
+
+def _varies(x: NDArray[np.floating]) -> Any:
+    """Whether numbers along the last axis differ by more than rounding: what that leaves of a constant is no spread."""
+    return np.ptp(x, -1) > 1e-14 * np.abs(x).max(-1)
+
+
+def _numbers(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> NDArray[np.float64]:
+    return checks.numbers(what, values, *axes, least=least).astype(np.float64, copy=False)
 
 
 def _rms(x: NDArray[np.floating]) -> float:

@@ -19,7 +19,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
-from interneuron import graphs
+from interneuron import checks, graphs
 from interneuron.errors import InputError
 from interneuron.seeds import torch_generator
 
@@ -113,7 +113,7 @@ def reconstruction_loss(w: sparse.csr_array, z: npt.ArrayLike) -> tuple[float, n
     Source: the code of Kipf and Welling 2016. Raises InputError as `autoencode` does.
     """
     graph = _links(w)
-    latent = torch.from_numpy(np.ascontiguousarray(z, np.float32))
+    latent = torch.from_numpy(np.array(checks.numbers("latent vectors", z), np.float32))
     if latent.ndim != 2 or len(latent) != graph.shape[0]:
         raise InputError(f"z has the shape {list(latent.shape)}; a graph of {graph.shape[0]} nodes takes one row each")
     loss, slope = _reconstruction(graph, latent)
@@ -165,8 +165,8 @@ def classify(
     _positive(epochs=epochs, learning_rate=learning_rate, window=window, hidden=min(hidden, default=0))
     if not 0 <= dropout < 1 or not 0 <= decay < math.inf:
         raise InputError(f"dropout is {dropout:g} and decay {decay:g}; they take 0 to below 1, and 0 or more")
-    classes = np.asarray(y)
-    if classes.shape != (n,) or classes.dtype.kind not in "iu" or classes.min() < -1:
+    classes = checks.whole("classes", y)
+    if classes.shape != (n,) or classes.min() < -1:
         raise InputError(f"classes are {classes.dtype} {list(classes.shape)}; {n} nodes take 0, 1, ..., or -1, each")
     if not len(labelled):
         raise InputError("no set of labelled nodes is given; a run takes one")
@@ -334,17 +334,20 @@ def _reconstruction(graph: sparse.csr_array, z: Tensor) -> tuple[float, Tensor]:
 
 
 def _features(x: sparse.csr_array, n: int) -> sparse.csr_array:
-    features = sparse.csr_array(x, dtype=np.float32)
-    if features.ndim != 2 or features.shape[0] != n or not features.shape[1]:
+    given = x if sparse.issparse(x) else checks.numbers("features", x)
+    if sparse.issparse(x):
+        checks.numbers("features", x.tocoo().data)
+    if given.ndim != 2:
+        raise InputError(f"features have the shape {list(given.shape)}; a graph of {n} nodes takes [{n}, features]")
+    features = sparse.csr_array(given, dtype=np.float32)
+    if features.shape[0] != n or not features.shape[1]:
         raise InputError(f"features have the shape {list(features.shape)}; a graph of {n} nodes takes [{n}, features]")
-    if not np.isfinite(features.data).all():
-        raise InputError("features contain NaN or infinite values; a graph network takes finite ones")
     return features
 
 
 def _nodes(nodes: npt.ArrayLike, y: np.ndarray, what: str) -> Tensor:
-    chosen = np.asarray(nodes)
-    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+    chosen = checks.whole(what, nodes)
+    if chosen.ndim != 1 or not chosen.size:
         raise InputError(f"{what} are {chosen.dtype} {list(chosen.shape)}; they take numbers of one node or more")
     if chosen.min() < 0 or chosen.max() >= len(y) or len(np.unique(chosen)) != len(chosen):
         raise InputError(f"{what} repeat a node, or name one that is not 0 to {len(y) - 1}")

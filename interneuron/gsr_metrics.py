@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from interneuron import lattices, structure
+from interneuron import checks, lattices, structure
 from interneuron.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def patches(
     z' z, and `classes_shown`, the share of the classes that own a node. z [samples, nodes], y int [samples]. Raises as
     `structure.class_maps`.
     """
-    values = np.asarray(z, np.float64)
+    values = _numbers("activations", z)
     maps = structure.class_maps(values, y, classes)
     laplacian = lattices.laplacian(graph)
     some = values[np.sort(stream.permutation(len(values))[:_SAMPLES])]
@@ -77,9 +77,13 @@ def misread(z: npt.ArrayLike, y: npt.ArrayLike, taken: npt.ArrayLike, segments: 
     owns no node do not count.
 
     z [samples, nodes]; y, taken int [samples]; segments int [nodes]: the class of each node, -1: none. Source: Tong et
-    al., figure 3.1, a 9 that is taken for a 7.
+    al., figure 3.1, a 9 that is taken for a 7. Raises InputError for shapes that do not fit, classes below 0, and NaN.
     """
-    values, true, other, own = np.asarray(z, np.float64), np.asarray(y), np.asarray(taken), np.asarray(segments)
+    values = _numbers("activations", z, "samples", "nodes", least=1)
+    true, other = (checks.whole("classes", part, len(values)) for part in (y, taken))
+    own = checks.whole("segments", segments, values.shape[1])
+    if min(true.min(), other.min()) < 0:
+        raise InputError(f"classes go down to {min(true.min(), other.min())}, and take 0 up")
     owned = np.arange(max(true.max(), other.max(), own.max()) + 1)[:, None] == own
     sizes = owned.sum(1)
     here = np.flatnonzero((true != other) & (sizes[true] > 0) & (sizes[other] > 0))
@@ -93,7 +97,8 @@ def components(graph: "Tensor", z: "Tensor", above: float, below: float) -> list
     """Rows on a learned graph, [nodes, nodes], and the activations z [samples, nodes] of its nodes.
 
     `components`: over edges heavier than `above`, without silent nodes; `spectral_components`: eigenvalues of the
-    symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value.
+    symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value. Raises
+    InputError as `coactivation.components` and `coactivation.silent` do.
     """
     # It takes torch, which the metrics do without.
     from interneuron import coactivation
@@ -117,15 +122,20 @@ def supernodes(
     (i + 1) size - 1 are cluster i. `supernodes`: share of the graph's components all of whose nodes prefer classes of
     one cluster that no other component's nodes do; `nodes_apart`: share of the classes that some node prefers; `both`:
     1 if both are 1. `p` of `supernodes` is the share of all orders of the nodes with at least as large a one, or, of
-    more than six nodes, (1 + such orders) / (1 + 999) of 999 at random.
+    more than six nodes, (1 + such orders) / (1 + 999) of 999 at random. Raises as `structure.class_maps`, and for a
+    graph of other nodes and a size below 1.
     """
-    values = np.asarray(z, np.float64)
+    if size < 1:
+        raise InputError(f"size is {size}, and a cluster takes 1 class or more")
+    values = _numbers("activations", z, "samples", "nodes", least=1)
     span = np.ptp(values, 0)
     scaled = np.divide(values - values.min(0), span, out=np.zeros_like(values), where=span > 0)
     maps = structure.class_maps(scaled, y, classes)
     preferred = np.where(span > 0, maps.argmax(0), -1)
     clusters = np.where(preferred < 0, -1, preferred // size)
     labels = lattices.components(graph)
+    if len(labels) != values.shape[1]:
+        raise InputError(f"the graph has {len(labels)} nodes, and the activations are of {values.shape[1]}")
 
     def share(order: npt.NDArray[np.integer]) -> float:
         parts = [set(clusters[order][labels == part].tolist()) for part in range(labels.max() + 1)]
@@ -150,13 +160,14 @@ def supernodes(
 def ring(z: npt.ArrayLike, angles: npt.ArrayLike, permutations: int, stream: np.random.Generator) -> list[Row]:
     """Rows on a ring of nodes and an object that turns: `ring_correlation`, the size of Fisher and Lee's correlation
     of the angle that the activity z [views, nodes] points at with the object's, `angles` [views] in radians, against
-    random orders of the nodes."""
-    truth = np.asarray(angles, np.float64)
+    random orders of the nodes. Raises InputError for shapes that do not fit, and NaN."""
+    activity = _numbers("activations", z, "views", "nodes")
+    truth = _numbers("angles", angles, len(activity))
 
     def statistic(values: Float64) -> Float64:
         return np.abs(structure.circular_correlation(structure.ring_angles(values), truth))
 
-    found = structure.permutation_test(statistic, np.asarray(z, np.float64), permutations, stream, larger=True)
+    found = structure.permutation_test(statistic, activity, permutations, stream, larger=True)
     return [_row("ring_correlation", found)]
 
 
@@ -166,7 +177,7 @@ def cell_graph(x: npt.ArrayLike, neighbours: int) -> sparse.csr_array:
 
     Source: the locally scaled kernel of Haghverdi et al. 2016, on nearest neighbours.
     """
-    cells = np.asarray(x, np.float64)
+    cells = _numbers("cells", x, "cells", "features")
     n = len(cells)
     if not 1 <= neighbours < n:
         raise InputError(f"a graph of {n} cells is asked for {neighbours} neighbours, it takes 1 to {n - 1}")
@@ -191,20 +202,23 @@ def along(
     Over the largest component of the graph (edges heavier than `above`): `order_correlation`, the size of Spearman's
     correlation of the nodes' place (`structure.order_along`) and the mean time of their activity
     (`structure.preferred`), against 999 random orders; `order_nodes`, the share of the nodes in it. Place and time are
-    NaN elsewhere. z [cells, nodes]; times [cells], infinite where a cell is not reached, which leaves it out.
+    NaN elsewhere. z [cells, nodes]; times [cells], infinite where a cell is not reached, which leaves it out. Raises
+    InputError for shapes that do not fit, and NaN.
 
     Neighbours in a learned graph respond alike by construction, so a graph of any network's activity beats random
     orders: what a penalty does shows only against the same number of a network without it.
     """
-    t = np.asarray(times, np.float64)
+    activity = checks.numbers("activations", z, "cells", "nodes", least=1)
+    t = checks.gapped("times", times, np.inf, len(activity))
     reached = np.isfinite(t)
-    w = np.where(graph.numpy() > above, graph.numpy(), 0).astype(np.float64)
+    edges = checks.numbers("weights of a graph", graph, activity.shape[1], activity.shape[1])
+    w = np.where(edges > above, edges, 0).astype(np.float64)
     labels = lattices.components(w)
     nodes = np.flatnonzero(labels == np.bincount(labels).argmax())
-    values = z.numpy()[reached][:, nodes].astype(np.float64)
+    values = activity[reached][:, nodes].astype(np.float64)
     place, preferred = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     rows: list[Row] = [{"metric": "order_nodes", "value": len(nodes) / len(labels)}]
-    if len(nodes) < 3 or not (np.ptp(values, 0) > 0).all():
+    if len(nodes) < 3 or not reached.any() or not (np.ptp(values, 0) > 0).all():
         return [*rows, {"metric": "order_correlation", "value": np.nan}], place, preferred
     place[nodes] = structure.order_along(w[np.ix_(nodes, nodes)])
     preferred[nodes] = structure.preferred(values, t[reached])
@@ -229,9 +243,10 @@ def mixture(
     by least squares over the nodes: `mixed` is 1 where m is on the line through a and b, and about 1/4 where the three
     have nothing to do with one another; `mixed_share` says where: between them from 0 to 1. The null of `mixed` has the
     nodes of m in random order. NaN where a class has no sample, or two classes have one mean. z [samples, nodes], y int
-    [samples].
+    [samples]. Raises InputError for shapes that do not fit, and NaN.
     """
-    values, classes = np.asarray(z, np.float64), np.asarray(y)
+    values = _numbers("activations", z, "samples", "nodes")
+    classes = checks.whole("classes", y, len(values))
     parts = [values[classes == label] for label in (of, *between)]
     nothing = [{"metric": name, "value": np.nan} for name in ("mixed", "mixed_share")]
     if not all(len(part) for part in parts):
@@ -259,9 +274,12 @@ def alignment(slopes: npt.ArrayLike, permutations: int, stream: np.random.Genera
         aligned = sum_d |sum_c s_cd| / sum_d sum_c |s_cd|
 
     with every class's slopes divided by their largest size: 1 where every dimension pulls in one direction in all
-    classes. The null has the dimensions of each class in random order.
+    classes. The null has the dimensions of each class in random order. Raises InputError for another shape, NaN, and
+    fewer than two orders.
     """
-    s = np.asarray(slopes, np.float64)
+    s = _numbers("slopes", slopes, "classes", "dimensions", least=1)
+    if not s.shape[1] or permutations < 2:
+        raise InputError(f"slopes of {s.shape[1]} dimensions in {permutations} orders: it takes 1 and 2, or more")
     largest = np.abs(s).max(1, keepdims=True)
     s = np.divide(s, largest, out=np.zeros_like(s), where=largest > 0)
 
@@ -349,11 +367,23 @@ def curves(mean: pd.DataFrame, against: str = "l2") -> pd.DataFrame:
 
 
 def slopes(images: npt.ArrayLike, steps: Sequence[float]) -> Float64:
-    """Slope of the images' ink, their mean pixel, over the steps: [...], from images [..., steps, pixels]."""
-    ink = np.asarray(images, np.float64).mean(-1)
-    centred = np.asarray(steps, np.float64) - np.mean(steps)
+    """Slope of the images' ink, their mean pixel, over the steps: [...], from images [..., steps, pixels].
+
+    Raises InputError for shapes that do not fit, fewer than two different steps, and NaN."""
+    values, at = _numbers("images", images), _numbers("steps", steps, "steps", least=1)
+    if values.ndim < 2 or values.shape[-2] != len(at) or not values.shape[-1] or np.ptp(at) == 0:
+        raise InputError(
+            f"images {list(values.shape)} do not fit the steps {at.tolist()}: they take [..., steps, pixels], and two "
+            "different steps or more"
+        )
+    ink = values.mean(-1)
+    centred = at - np.mean(at)
     found: Float64 = (ink @ centred) / (centred @ centred)
     return found
+
+
+def _numbers(what: str, values: npt.ArrayLike, *axes: str | int, least: int = 0) -> Float64:
+    return checks.numbers(what, values, *axes, least=least).astype(np.float64, copy=False)
 
 
 def _row(name: str, test: structure.PermutationTest) -> Row:

@@ -1,12 +1,13 @@
 """Comparing images."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from interneuron import checks
 from interneuron.errors import InputError
 
 
-def ssim(reference: NDArray[np.floating], image: NDArray[np.floating]) -> NDArray[np.floating]:
+def ssim(reference: ArrayLike, image: ArrayLike) -> NDArray[np.floating]:
     """Structural similarity of images in [0, 1], averaged over each image.
 
     `S = (2 m_x m_y + C1) (2 v_xy + C2) / ((m_x^2 + m_y^2 + C1) (v_x + v_y + C2))`, C1 = 0.01^2, C2 = 0.03^2, from the
@@ -15,13 +16,17 @@ def ssim(reference: NDArray[np.floating], image: NDArray[np.floating]) -> NDArra
     the largest odd window that fits.
 
     Shapes: reference [..., h, w] and image [..., h, w] broadcast over the leading axes; the result has these axes.
-    Raises InputError if the images differ in size or have no pixels.
+    Raises InputError if the images differ in size or have no pixels, for NaN, and for whole numbers above 1 (bytes).
     """
-    x, y = (np.asarray(a) for a in (reference, image))
+    x, y = (checks.numbers("images", a) for a in (reference, image))
     if x.ndim < 2 or y.ndim < 2 or x.shape[-2:] != y.shape[-2:] or 0 in x.shape[-2:]:
         raise InputError(f"ssim: images of shapes {x.shape} and {y.shape}; both must end in the same height and width")
+    for values in (x, y):
+        if values.max(initial=0) > 1 and np.array_equal(values, np.rint(values)):
+            raise InputError(f"ssim: images are whole numbers up to {values.max():g}, and take [0, 1]: bytes over 255")
     kind = np.float32 if x.dtype == y.dtype == np.float32 else np.float64
     x, y = x.astype(kind, copy=False), y.astype(kind, copy=False)
+    one = max(x.ndim, y.ndim) == 2
     side = min(7, *x.shape[-2:])
     side -= 1 - side % 2
     x, y = (a if a.ndim > 2 else a[None] for a in (x, y))
@@ -35,7 +40,7 @@ def ssim(reference: NDArray[np.floating], image: NDArray[np.floating]) -> NDArra
         result[..., start : start + 32] = _ssim(
             x[piece] if x.shape[-3] > 1 else x, y[piece] if y.shape[-3] > 1 else y, side
         )
-    return result if reference.ndim > 2 or image.ndim > 2 else result[0]
+    return result[0] if one else result
 
 
 def _ssim(x: NDArray[np.floating], y: NDArray[np.floating], side: int) -> NDArray[np.floating]:

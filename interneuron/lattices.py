@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from interneuron import checks
 from interneuron.errors import InputError
 
 LAPLACIANS = ("unnormalised", "symmetric", "random-walk")
@@ -107,13 +108,15 @@ def adjacency(weights: Any) -> sparse.csr_array:
     Raises InputError for another shape, no nodes, weights that are negative, infinite or NaN, self-loops, and weights
     that are not symmetric.
     """
-    found = sparse.csr_array(weights, dtype=np.float64) if np.ndim(weights) == 2 or sparse.issparse(weights) else None
-    if found is None or found.shape[0] != found.shape[1] or not found.shape[0]:
-        shape = list(np.shape(weights))
+    given = weights if sparse.issparse(weights) else checks.numbers("weights of a graph", weights)
+    if given.ndim != 2 or given.shape[0] != given.shape[1] or not given.shape[0]:
+        shape = list(given.shape)
         raise InputError(f"an adjacency has the shape {shape}, and takes [nodes, nodes], one node or more")
-    found = _csr(found)
-    if not np.isfinite(found.data).all() or (found.data < 0).any():
-        raise InputError("an adjacency has a weight that is negative, infinite or NaN, and takes numbers of 0 or more")
+    if sparse.issparse(weights):
+        checks.numbers("weights of a graph", weights.tocoo().data)
+    found = _csr(given)
+    if (found.data < 0).any():
+        raise InputError("an adjacency has a weight that is negative, and takes numbers of 0 or more")
     loops = np.flatnonzero(found.diagonal())
     if loops.size:
         raise InputError(f"an adjacency joins node {loops[0]} to itself, and takes a diagonal of zeros")

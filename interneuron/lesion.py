@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from interneuron import checks
 from interneuron.capture import Action, activations, hooked
 from interneuron.errors import InputError
 from interneuron.images import ssim
@@ -81,47 +82,51 @@ def lesion(
 
 
 def random_sets(
-    counts: Mapping[str, int], eligible: Mapping[str, NDArray[np.bool_]], samples: int, stream: np.random.Generator
+    counts: Mapping[str, int], eligible: Mapping[str, ArrayLike], samples: int, stream: np.random.Generator
 ) -> dict[str, Tensor]:
     """Random sets with counts[layer] neurons of each layer: by layer, bool [samples, units].
 
     Every subset with that many of a layer's neurons for which eligible[layer] [units] is true is equally likely. Raises
-    InputError for a layer that `eligible` lacks and for more neurons than are eligible.
+    InputError for a layer that `eligible` lacks, for more neurons than are eligible, and for marks that are none.
     """
-    for name, count in counts.items():
+    for name in counts:
         if name not in eligible:
             raise InputError(f"no layer {name!r} among {', '.join(eligible)}")
-        if not 0 <= count <= eligible[name].sum():
-            raise InputError(
-                f"{count} neurons of layer {name!r} asked for, of which {eligible[name].sum()} are eligible"
-            )
+    able = {name: checks.marks(f"eligible neurons of layer {name!r}", eligible[name], "units") for name in counts}
+    for name, count in counts.items():
+        if not 0 <= count <= able[name].sum():
+            raise InputError(f"{count} neurons of layer {name!r} asked for, of which {able[name].sum()} are eligible")
     if samples < 1:
         raise InputError(f"samples is {samples}, and takes at least 1")
     sets = {}
     for name, count in counts.items():
-        candidates = np.flatnonzero(eligible[name])
+        candidates = np.flatnonzero(able[name])
         chosen = np.zeros((samples, len(candidates)), bool)
         chosen[:, :count] = True
-        mask = np.zeros((samples, len(eligible[name])), bool)
+        mask = np.zeros((samples, len(able[name])), bool)
         mask[:, candidates] = stream.permuted(chosen, axis=1)
         sets[name] = torch.from_numpy(mask)
     return sets
 
 
-def compare(accuracy: float, null: NDArray[np.float64]) -> tuple[float, float, float, float]:
+def compare(accuracy: float, null: ArrayLike) -> tuple[float, float, float, float]:
     """An observed accuracy against those of random sets [samples]: mean and standard deviation of these, z, p.
 
     z = (accuracy - mean) / standard deviation (n - 1 in the denominator); where all random sets agree it is 0 for an
     accuracy like theirs and infinite for another. p = (1 + #{null <= accuracy}) / (1 + samples), the share of sets that
     do at least as much harm, the observed one among them (Phipson and Smyth 2010). Raises InputError for fewer than two
-    samples.
+    samples, and for accuracies that are NaN or infinite.
     """
-    if null.ndim != 1 or len(null) < 2:
-        raise InputError(f"the null has shape {list(null.shape)}, and takes at least two random sets on one axis")
-    mean, sd = float(null.mean()), float(null.std(ddof=1))
-    difference = accuracy - mean
+    found = checks.numbers("accuracies of random sets", null).astype(np.float64, copy=False)
+    observed = checks.numbers("observed accuracies", accuracy).astype(np.float64, copy=False)
+    if observed.ndim:
+        raise InputError(f"the observed accuracy has shape {list(observed.shape)}, and takes one number")
+    if found.ndim != 1 or len(found) < 2:
+        raise InputError(f"the null has shape {list(found.shape)}, and takes at least two random sets on one axis")
+    mean, sd = float(found.mean()), float(found.std(ddof=1))
+    difference = float(observed) - mean
     z = difference / sd if sd > 0 else float(np.copysign(np.inf, difference)) if abs(difference) > 1e-12 else 0.0
-    return mean, sd, z, float((1 + (null <= accuracy + 1e-12).sum()) / (1 + len(null)))
+    return mean, sd, z, float((1 + (found <= float(observed) + 1e-12).sum()) / (1 + len(found)))
 
 
 def _check(sizes: Mapping[str, int], masks: Mapping[str, Tensor], values: Mapping[str, Tensor] | None) -> int:

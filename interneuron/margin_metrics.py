@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from interneuron import checks
 from interneuron.errors import InputError
 from interneuron.evaluate import rank_correlation
 
@@ -55,16 +56,21 @@ def agreement(influence: pd.DataFrame, main: Mapping[str, Any], top: float) -> p
     return pd.DataFrame(rows)
 
 
-def expected_overlap(a: Floats, b: Floats, count: int) -> float:
+def expected_overlap(a: ArrayLike, b: ArrayLike, count: int) -> float:
     """Share of the `count` highest of a [n] that are among the `count` highest of b [n], ties drawn at random.
 
     The expectation over independent draws: the sum over samples of the products of their probabilities, by `count`.
+    Raises InputError as `inspected` does, and for different lengths.
     """
-    return float(inspected(a, count) @ inspected(b, count)) / count
+    first = inspected(a, count)
+    return float(first @ inspected(checks.numbers("scores", b, len(first)), count)) / count
 
 
-def inspected(scores: Floats, count: int) -> Floats:
-    """Probability of each of n samples to be among the `count` with the highest scores, ties drawn at random: [n]."""
+def inspected(scores: ArrayLike, count: int) -> Floats:
+    """Probability of each of n samples to be among the `count` with the highest scores, ties drawn at random: [n].
+
+    Raises InputError for a count outside of 1 to n, and for scores that are NaN or infinite, which have no rank."""
+    scores = checks.numbers("scores", scores, "n")
     if not 1 <= count <= len(scores):
         raise InputError(f"{count} samples asked of {len(scores)}; it takes 1 to as many as there are")
     border = np.partition(scores, -count)[-count]
@@ -72,13 +78,18 @@ def inspected(scores: Floats, count: int) -> Floats:
     return above + at * ((count - above.sum()) / at.sum())
 
 
-def recall(scores: Floats, wrong: NDArray[np.bool_], depth: Floats, shares: Sequence[float]) -> dict[str, Any]:
+def recall(scores: ArrayLike, wrong: ArrayLike, depth: ArrayLike, shares: Sequence[float]) -> dict[str, Any]:
     """Share of the wrong labels found by inspecting samples in falling order of their scores: columns, a row a share.
 
     scores [n], wrong [n], depth [n] (any number that grows away from the decision boundary). `share` of the samples,
     `inspected` their number; `recall`: the expectation over random orders of ties, NaN where no label is wrong;
-    `depth`: mean rank, 0 to 1, of the inspected samples' depth. Raises InputError for arrays that do not fit.
+    `depth`: mean rank, 0 to 1, of the inspected samples' depth. Raises InputError for arrays that do not fit, shares
+    outside of 0 to 1, and NaN.
     """
+    scores, depth = checks.numbers("scores", scores, "n"), checks.numbers("depths", depth, "n")
+    wrong = checks.marks("marks of wrong labels", wrong, "n")
+    if not all(0 <= share <= 1 for share in shares):
+        raise InputError(f"shares are {list(shares)}, and take 0 to 1 each")
     n = len(scores)
     if wrong.shape != (n,) or depth.shape != (n,):
         raise InputError(f"{n} scores, {len(wrong)} labels, {len(depth)} depths; recall takes as many of each")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from interneuron import checks
 from interneuron.errors import InputError
 from interneuron.evaluate import agreement, rank_correlation
 
@@ -19,14 +20,15 @@ Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
 
 
-def matching(x: Floats, names: Sequence[str], values: Mapping[str, float]) -> NDArray[np.bool_]:
+def matching(x: ArrayLike, names: Sequence[str], values: Mapping[str, float]) -> NDArray[np.bool_]:
     """Which samples have all these values of features, bool [n]; x [n, d] with the features `names` [d].
 
-    Raises InputError for a feature that is not among them.
+    Raises InputError for a feature that is not among them, names that are not as many as the features, and NaN.
     """
     missing = [name for name in values if name not in names]
     if missing:
         raise InputError(f"no feature {missing[0]!r} in the data, which have {', '.join(names) or 'no named features'}")
+    x = _features(x, names)
     here = np.ones(len(x), bool)
     for name, value in values.items():
         here &= x[:, names.index(name)] == value
@@ -34,7 +36,7 @@ def matching(x: Floats, names: Sequence[str], values: Mapping[str, float]) -> ND
 
 
 def sets(
-    x: Floats,
+    x: ArrayLike,
     names: Sequence[str],
     features: Sequence[str] | None = None,
     terms: Sequence[Mapping[str, float]] | None = None,
@@ -43,13 +45,14 @@ def sets(
 
     With `features` every combination of their values that occurs is a set, in rising order; with `terms` every term is,
     of the samples that have its values (and none of an earlier one's), and what fits none is the last. Raises
-    InputError for a feature that is not among `names`.
+    InputError for a feature that is not among `names`, names that are not as many as the features, and NaN.
     """
     if features is not None:
-        matching(x[:0], names, dict.fromkeys(features, 0))
+        matching(x, names, dict.fromkeys(features, 0))
+        x = _features(x, names)
         there, labels = np.unique(x[:, [names.index(name) for name in features]], axis=0, return_inverse=True)
         return labels.reshape(-1).astype(np.int64), len(there)
-    terms = terms or ()
+    terms, x = terms or (), _features(x, names)
     labels = np.full(len(x), len(terms), np.int64)
     for number in reversed(range(len(terms))):
         labels[matching(x, names, terms[number])] = number
@@ -57,7 +60,7 @@ def sets(
 
 
 def describe(
-    labels: Integers, bits: NDArray[np.bool_], units: Sequence[int], y: Integers, predicted: Integers
+    labels: ArrayLike, bits: ArrayLike, units: Sequence[int], y: ArrayLike, predicted: ArrayLike
 ) -> pd.DataFrame:
     """The regions of one network, a row each: the columns of regions.parquet.
 
@@ -67,8 +70,15 @@ def describe(
     `pattern` has a digit a unit, layers apart by `|`; `active`, `first_active`: active units, of all layers and of the
     first; `samples`, `support`: number and share; `right`: samples classified right; `classes`: how many classes they
     are taken for; `predicted`: the commonest of them; `positives`, `truth`: share of samples that are taken for, and
-    are of, class 1 (NaN with more than two classes). Raises InputError where the shapes do not fit.
+    are of, class 1 (NaN with more than two classes). Raises InputError where the shapes do not fit, and for NaN.
     """
+    labels, y, predicted = (
+        checks.whole(f"describe: {name}", values, "n", least=1)
+        for name, values in (("labels", labels), ("classes", y), ("predicted classes", predicted))
+    )
+    bits = checks.marks("describe: patterns", bits, "regions", "units")
+    if min(labels.min(), y.min(), predicted.min()) < 0:
+        raise InputError("describe: a label or class is below 0, and takes 0 up")
     n, count = len(labels), len(bits)
     if y.shape != (n,) or predicted.shape != (n,) or bits.shape[1] != sum(units) or labels.max(initial=-1) >= count:
         raise InputError(
@@ -162,9 +172,12 @@ def importances(measures: Mapping[str, ArrayLike], none_below: float = 0.01) -> 
 
     `measures` are vectors [d] by their names, signs left out. What is less than `none_below` times a measure's largest
     value counts as 0, so that features without importance are in no order. NaN where a measure is constant. Raises
-    InputError for vectors of different lengths.
+    InputError for vectors of different lengths, and NaN.
     """
-    vectors = {name: np.abs(np.asarray(values, float)) for name, values in measures.items()}
+    vectors = {
+        name: np.abs(checks.numbers(f"importances: values of {name}", values).astype(np.float64, copy=False))
+        for name, values in measures.items()
+    }
     if len({vector.shape for vector in vectors.values()}) > 1 or any(vector.ndim != 1 for vector in vectors.values()):
         shapes = ", ".join(f"{name} {vector.shape}" for name, vector in vectors.items())
         raise InputError(f"importances: got {shapes}; it takes vectors of one length")
@@ -174,9 +187,9 @@ def importances(measures: Mapping[str, ArrayLike], none_below: float = 0.01) -> 
 
 def features(
     regions: pd.DataFrame,
-    omega: Floats,
-    spread: Floats,
-    correlations: Floats,
+    omega: ArrayLike,
+    spread: ArrayLike,
+    correlations: ArrayLike,
     names: Sequence[str],
     correlated_above: float,
 ) -> pd.DataFrame:
@@ -189,9 +202,12 @@ def features(
     with another feature; `correlated`: 1 if it is above `correlated_above`: then the weight is no importance.
 
     `regions`: one seed's rows of regions.parquet, in order; omega [regions, d] of the first ones (the single output);
-    spread [d], correlations [d, d]. Raises InputError where the shapes do not fit.
+    spread [d], correlations [d, d], NaN where a feature does not vary. Raises InputError where the shapes do not fit,
+    for weights and deviations that are NaN, and for correlations that are infinite.
     """
     d = len(names)
+    omega, spread = checks.numbers("features: weights", omega), checks.numbers("features: deviations", spread)
+    correlations = checks.gapped("features: correlations", correlations, np.nan)
     if omega.ndim != 2 or omega.shape[1] != d or spread.shape != (d,) or correlations.shape != (d, d):
         raise InputError(
             f"features: omega {omega.shape}, spread {spread.shape} and correlations {correlations.shape} do not fit "
@@ -293,7 +309,7 @@ def found(counts: ArrayLike, path: pd.DataFrame) -> dict[str, float]:
 
 
 def terms(
-    counts: ArrayLike, omega: Floats, patterns: Sequence[str], values: Sequence[Mapping[int, float]]
+    counts: ArrayLike, omega: ArrayLike, patterns: Sequence[str], values: Sequence[Mapping[int, float]]
 ) -> dict[str, float]:
     """What the affine maps say of terms where each of them is a region: `identical` partitions.
 
@@ -307,7 +323,7 @@ def terms(
     patterns: of all regions, `0` and `1` by unit, layers apart by `|`; values: by term, the value of each of its
     features, by their indices.
     """
-    table = _counts("terms", counts)
+    table, omega = _counts("terms", counts), checks.numbers("terms: weights", omega, "regions", "features")
     result = dict.fromkeys(("signs_right", "noise", "one_unit_each", "last_on"), np.nan)
     found = [_region_of(table, term) for term in range(len(values))]
     at = [region for region in found if region is not None and region < len(omega)]
@@ -341,8 +357,8 @@ def profile(regions: pd.DataFrame, counts: ArrayLike) -> dict[str, float]:
     `regions`: one seed's rows of regions.parquet; counts [regions]: how many of each one's samples are of the kind.
     Raises InputError where they do not fit.
     """
-    of_kind, samples = np.asarray(counts), regions["samples"].to_numpy()
-    if of_kind.shape != samples.shape or (of_kind > samples).any():
+    of_kind, samples = checks.whole("profile: counts", counts), regions["samples"].to_numpy()
+    if of_kind.shape != samples.shape or (of_kind > samples).any() or (of_kind < 0).any():
         raise InputError(f"profile: {of_kind.shape} counts do not fit {len(regions)} regions of the samples counted")
     result = {"kind_support": float(of_kind.sum() / samples.sum()), "inside_support": 0.0}
     result |= {"inside_negative": 0.0, "inside_positive": 0.0}
@@ -377,12 +393,16 @@ def assemble(networks: pd.DataFrame, parts: Iterable[tuple[str, pd.DataFrame]]) 
 
 
 def _counts(what: str, counts: ArrayLike) -> NDArray[np.int64]:
-    table = np.asarray(counts)
-    if table.ndim != 2 or table.dtype.kind not in "iu" or (table < 0).any() or not table.sum():
+    table = checks.whole(f"{what}: counts", counts)
+    if table.ndim != 2 or (table < 0).any() or not table.sum():
         raise InputError(
-            f"{what}: counts are {table.dtype} of shape {table.shape}; it takes whole numbers [a, b], some above 0"
+            f"{what}: counts have the shape {list(table.shape)}; it takes whole numbers of 0 up, [a, b], some above 0"
         )
-    return table.astype(np.int64)
+    return table
+
+
+def _features(x: ArrayLike, names: Sequence[str]) -> Floats:
+    return checks.numbers("features", x, "samples", len(names) or "features")
 
 
 def _largest(regions: pd.DataFrame, of: Any) -> int | None:

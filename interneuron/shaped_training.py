@@ -21,6 +21,7 @@ from interneuron.structured_training import DivergedError, Trained
 from interneuron.training import (
     _INITIALISATIONS,
     Losses,
+    _check_samples,
     _classes,
     _classification,
     _conditional_beta_vae,
@@ -32,7 +33,7 @@ from interneuron.training import (
     _StackedLinear,
     _test,
 )
-from interneuron.wavelets import filters, response
+from interneuron.wavelets import filters, responses
 
 PENALTIES = ("gsr", "l1", "l2", "response")
 
@@ -81,7 +82,8 @@ class LayerPenalty:
         self.operator = None if graph is None else operator(lattices.laplacian(graph, laplacian))
         self.bank = None if filter is None else torch.from_numpy(filters(graph, **filter)).float()
         self.runs: list[Tensor] = []
-        self._handle = modules[layer].register_forward_hook(lambda module, inputs, z: self.runs.append(z))
+        # What runs next may write over z.
+        self._handle = modules[layer].register_forward_hook(lambda module, inputs, z: self.runs.append(z.clone()))
 
     def remove(self) -> None:
         """Leave the network as it was."""
@@ -103,7 +105,7 @@ class LayerPenalty:
             channels = f" in {z.shape[2]} channels" if z.ndim == 5 else ""
             raise InputError(f"layer {self.layer!r} has {units} units{channels}, and its graph {nodes} nodes")
         if self.bank is not None:
-            return response(z if z.ndim == 3 else z.movedim(2, -1).flatten(1, 3), self.bank)
+            return responses(z if z.ndim == 3 else z.movedim(2, -1).flatten(1, 3), self.bank)
         return penalty(z, self.operator, self.form)
 
 
@@ -152,6 +154,7 @@ def train_shaped(
     """
     seeds = [int(seed) for seed in seeds]
     measure = _MEASURES[architecture]
+    _check_samples(x, y, x_test, y_test, seeds)
     if not seeds or len(set(seeds)) < len(seeds) or batch < 1 or batch > len(x) or iterations < 1 or report_every < 1:
         raise InputError(
             f"training: seeds {seeds}, {iterations} iterations of {batch} of {len(x)} samples, reports every "

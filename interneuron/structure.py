@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
 
-from interneuron import lattices
+from interneuron import checks, lattices
 from interneuron.errors import InputError
 from interneuron.seeds import generator
 
@@ -57,12 +57,14 @@ def class_maps(z: npt.ArrayLike, classes: npt.ArrayLike, count: int) -> Float64:
 
     Source: Tong et al., class-average maps. Raises InputError for shapes that do not fit and classes without samples.
     """
-    values, y = np.asarray(z, np.float64), np.asarray(classes)
+    values, y = _numbers("activations", z), checks.whole("classes", classes)
     if values.ndim != 2 or y.shape != values.shape[:1]:
         raise InputError(
             f"activations {list(values.shape)} and classes {list(y.shape)} do not fit: they take [samples, nodes] and "
             "[samples]"
         )
+    if y.min(initial=0) < 0:
+        raise InputError(f"classes go down to {y.min()}, and take 0 to {count - 1}")
     sizes = np.bincount(y, minlength=count)
     if len(sizes) > count or not sizes.all():
         raise InputError(f"classes have {sizes.tolist()} samples, and each of {count} classes takes one or more")
@@ -76,9 +78,11 @@ def segment(maps: npt.ArrayLike) -> Int64:
     by its L1 norm, is largest there; -1 where no map is above 0.
 
     Source: Tong et al., segmentation. The released code divides along one axis of the grid only, which looks
-    unintended.
+    unintended. Raises InputError for fewer than two axes, no class, and NaN.
     """
-    values = np.asarray(maps, np.float64)
+    values = _numbers("class maps", maps)
+    if values.ndim < 2 or not values.shape[-2]:
+        raise InputError(f"class maps have the shape {list(values.shape)}, and take [..., classes, nodes]")
     norms = abs(values).sum(-1, keepdims=True)
     shares = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
     return np.where(shares.max(-2) > 0, shares.argmax(-2), -1)
@@ -88,9 +92,10 @@ def rayleigh(maps: npt.ArrayLike, laplacian: Any) -> Float64:
     """Rayleigh quotient z' L z / z' z of maps [..., nodes], less their mean over the nodes: [...].
 
     0 is as smooth as can be; it lies between the least and the largest eigenvalue of L (of its symmetric part). A map
-    that is the same everywhere has the quotient 0. laplacian: sparse or dense [nodes, nodes].
+    that is the same everywhere has the quotient 0. laplacian: sparse or dense [nodes, nodes]. Raises InputError for
+    shapes that do not fit, and NaN.
     """
-    return _quotient(maps, laplacian)
+    return _quotient(maps, _matrix("a Laplacian", laplacian))
 
 
 def moran(maps: npt.ArrayLike, weights: Any) -> Float64:
@@ -146,9 +151,12 @@ def compactness(labels: npt.ArrayLike, weights: Any) -> Float64:
 def ring_angles(z: npt.ArrayLike) -> Float64:
     """Angle on the ring that the activity of z [..., samples, nodes] points at, in radians (-pi, pi]: [..., samples].
 
-    The phase of sum_n (z_n - mean of node n over the samples) exp(2 pi i n / nodes), nodes in the ring's order.
+    The phase of sum_n (z_n - mean of node n over the samples) exp(2 pi i n / nodes), nodes in the ring's order. Raises
+    InputError for fewer than two axes or one sample and node, and NaN.
     """
-    values = np.asarray(z, np.float64)
+    values = _numbers("activations", z)
+    if values.ndim < 2 or not values.shape[-1] or not values.shape[-2]:
+        raise InputError(f"activations have the shape {list(values.shape)}, and a ring takes [..., samples, nodes]")
     circle = np.exp(2j * np.pi * np.arange(values.shape[-1]) / values.shape[-1])
     found: Float64 = np.angle((values - values.mean(-2, keepdims=True)) @ circle)
     return found
@@ -161,9 +169,20 @@ def circular_correlation(a: npt.ArrayLike, b: npt.ArrayLike) -> Float64:
 
     It is 1 where b is a turned by any angle, -1 where it is turned and mirrored, and needs no mean direction, which
     views taken evenly around an object do not have. 0 where a or b does not vary. Source: Fisher and Lee, "A
-    correlation coefficient for circular data", Biometrika 70, 1983.
+    correlation coefficient for circular data", Biometrika 70, 1983. Raises InputError for series of different lengths,
+    and NaN.
     """
-    one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    one, other = _numbers("angles", a), _numbers("angles", b)
+    if not one.ndim or not other.ndim or one.shape[-1] != other.shape[-1] or not one.shape[-1]:
+        raise InputError(
+            f"angles have the shapes {list(one.shape)} and {list(other.shape)}, and take [..., samples], as many each"
+        )
+    try:
+        np.broadcast_shapes(one.shape, other.shape)
+    except ValueError as error:
+        raise InputError(
+            f"angles have the shapes {list(one.shape)} and {list(other.shape)}, whose leading axes do not fit"
+        ) from error
     n = one.shape[-1]
     cross = (np.cos(one) * np.cos(other)).sum(-1) * (np.sin(one) * np.sin(other)).sum(-1)
     cross = cross - (np.cos(one) * np.sin(other)).sum(-1) * (np.sin(one) * np.cos(other)).sum(-1)
@@ -189,8 +208,10 @@ def permutation_test(
     correlation) or small ones (the Rayleigh quotient). Null values that differ from the observed one by rounding count
     as extreme. Example: `permutation_test(lambda maps: moran(maps, graph).mean(-1), maps, 999, stream, larger=True)`.
 
-    Raises InputError for fewer than two orders, no nodes, and a statistic that is not a number.
+    Raises InputError for fewer than two orders, no nodes, values or a statistic that are no finite numbers.
     """
+    # The statistic has the values in the type that they are of.
+    checks.numbers("values", values)
     data = np.asarray(values)
     if orders < 2 or not data.ndim or not data.size:
         raise InputError(
@@ -213,8 +234,8 @@ def quotient_test(
     `permutation_test` with `rayleigh` (M = L) or `moran` (M = W nodes / sum W) gives the same, and takes the maps'
     length times as long. matrix: sparse [nodes, nodes], one entry or more. Raises InputError as these do.
     """
-    values = np.atleast_2d(np.asarray(maps, np.float64))
-    found = sparse.coo_array(matrix)
+    values = np.atleast_2d(_numbers("maps", maps))
+    found = sparse.coo_array(_matrix("a matrix", matrix))
     found.eliminate_zeros()
     if orders < 2 or values.ndim != 2 or not values.size or found.shape != values.shape[1:] * 2 or not found.nnz:
         raise InputError(
@@ -275,8 +296,8 @@ def preferred(z: npt.ArrayLike, times: npt.ArrayLike) -> Float64:
 
     Raises InputError for shapes that do not fit, infinite or NaN times, and nodes whose activation does not vary.
     """
-    values, t = np.asarray(z, np.float64), np.asarray(times, np.float64)
-    if values.ndim != 2 or t.shape != values.shape[:1] or not np.isfinite(t).all():
+    values, t = _numbers("activations", z), _numbers("times", times)
+    if values.ndim != 2 or t.shape != values.shape[:1] or not len(t):
         raise InputError(
             f"activations {list(values.shape)} and times {list(t.shape)} do not fit: they take [samples, nodes] and "
             "numbers [samples]"
@@ -294,7 +315,7 @@ def agreement(order: npt.ArrayLike, reference: npt.ArrayLike) -> Agreement:
     three values, and where one of them does not vary."""
     from scipy.stats import kendalltau, spearmanr
 
-    one, other = np.asarray(order, np.float64), np.asarray(reference, np.float64)
+    one, other = _numbers("orders", order), _numbers("orders", reference)
     if one.ndim != 1 or one.shape != other.shape or len(one) < 3:
         raise InputError(f"orders have shapes {list(one.shape)} and {list(other.shape)}, and take one, [n], n of 3 up")
     if np.ptp(one) == 0 or np.ptp(other) == 0:
@@ -350,9 +371,23 @@ def _pseudotime(w: Any, root: int, components: int | None, seed: int) -> Float64
     return found
 
 
+def _numbers(what: str, values: npt.ArrayLike) -> Float64:
+    return checks.numbers(what, values).astype(np.float64, copy=False)
+
+
+def _matrix(what: str, matrix: Any) -> Any:
+    """A square matrix of finite numbers, dense or sparse as it is."""
+    found = matrix if sparse.issparse(matrix) else checks.numbers(f"entries of {what}", matrix)
+    if sparse.issparse(matrix):
+        checks.numbers(f"entries of {what}", matrix.tocoo().data)
+    if found.ndim != 2 or found.shape[0] != found.shape[1]:
+        raise InputError(f"{what} has the shape {list(found.shape)}, and takes [nodes, nodes]")
+    return found
+
+
 def _quotient(maps: npt.ArrayLike, matrix: Any) -> Float64:
     """z' M z / z' z of centred maps; 0 where a map is the same everywhere."""
-    values = np.asarray(maps, np.float64)
+    values = _numbers("maps", maps)
     if not values.ndim or values.shape[-1] != matrix.shape[0]:
         raise InputError(
             f"maps have the shape {list(values.shape)}, and a graph of {matrix.shape[0]} nodes takes [..., "
@@ -368,7 +403,9 @@ def _quotient(maps: npt.ArrayLike, matrix: Any) -> Float64:
 
 def _edges(labels: npt.ArrayLike, weights: Any) -> tuple[Int64, Int64, Int64, Float64]:
     """Labels, and both ends and weight of every edge."""
-    values = np.asarray(labels, np.int64)
+    values = checks.whole("labels", labels)
+    if values.min(initial=0) < -1:
+        raise InputError(f"labels go down to {values.min()}, and take classes from 0, or -1 for none")
     w = _with_edges(weights)
     if not values.ndim or values.shape[-1] != w.shape[0]:
         raise InputError(

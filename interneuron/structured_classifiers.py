@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from interneuron import lattices
+from interneuron import lattices, tensor_checks
 from interneuron.capture import activations
 from interneuron.errors import InputError
 from interneuron.nets import MLP, initialise
@@ -23,7 +23,7 @@ from interneuron.registry import Registry
 from interneuron.regularization import FORMS, operator, penalty
 from interneuron.seeds import torch_generator
 from interneuron.structured_training import DivergedError, Trained
-from interneuron.training import _keep_freed_memory
+from interneuron.training import _check_classes, _check_images, _keep_freed_memory
 
 PENALTIES = ("gsr", "l1", "l2")
 DEVICES = ("cpu", "cuda")
@@ -287,7 +287,8 @@ def build(architecture: str, arguments: Mapping[str, Any]) -> Any:
 
 def restored(weights: Mapping[str, Any], which: int, architecture: str, arguments: Mapping[str, Any]) -> Any:
     """The classifier of the seed at position `which` of the weights [seeds, ...], in evaluation mode, without
-    gradients. Raises InputError where these do not fit."""
+    gradients. Raises InputError where these do not fit, and for weights that are NaN or infinite."""
+    weights = {name: tensor_checks.numbers(f"weights {name}", value, least=1) for name, value in weights.items()}
     network = build(architecture, arguments)
     own = {name: list(value.shape) for name, value in network.state_dict().items()}
     given = {name: list(value.shape[1:]) for name, value in weights.items()}
@@ -347,6 +348,7 @@ def train_classifiers(
         named without its run; and for a graph of another size. DivergedError, naming iteration and seed, where the loss
         is no longer finite; it holds the seed's weights at the last report, or its initial ones.
     """
+    _check_images(x, y, x_test, y_test)
     for name, weight in weights.items():
         if name not in PENALTIES or not 0 <= weight < math.inf:
             raise InputError(f"training: the penalty {name} of weight {weight}; it takes {', '.join(PENALTIES)}, 0 up")
@@ -373,6 +375,7 @@ def train_classifiers(
     rows: list[dict[str, Any]] = []
     for position, seed in enumerate(seeds):
         network = build(architecture, arguments)
+        _check_classes(int(arguments["classes"]), y, y_test)
         initialise(network, torch_generator(seed, "initialisation"))
         if isinstance(network, CapsuleNet):
             with torch.no_grad():
@@ -422,16 +425,17 @@ def _copied(network: nn.Module) -> dict[str, Tensor]:
 
 
 def accuracy(network: Any, x: Tensor, y: Tensor, scale: float, size: int = 1000) -> float:
-    """Share of the images x uint8 [n, height, width] that are taken for their class."""
+    """Share of the images x uint8 [n, height, width] that are taken for their class, y int64 [n].
+
+    Raises InputError for other types, shapes and classes, and no image."""
+    _check_images(x, y, x, y)
     training = network.training
     network.eval()
     with torch.no_grad():
-        right = [
-            (network(images(part, scale)).argmax(1) == truth).sum().item()
-            for part, truth in zip(x.split(size), y.split(size), strict=True)
-        ]
+        logits = torch.cat([network(images(part, scale)) for part in x.split(size)])
     network.train(training)
-    return float(sum(right) / len(x))
+    _check_classes(logits.shape[1], y, y)
+    return float((logits.argmax(1) == y).sum().item() / len(x))
 
 
 class _Run:
@@ -475,7 +479,8 @@ class _Run:
             )
 
     def _keep(self, module: nn.Module, arguments: Any, z: Tensor) -> None:
-        self.z = z
+        # What runs next may write over z.
+        self.z = z.clone()
 
     def measure(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         loss, taken = self.network.loss(x, y)
@@ -525,5 +530,12 @@ def _squash(capsules: Tensor) -> Tensor:
 
 
 def images(x: Tensor, scale: float) -> Tensor:
-    """Images [n, 1, height, width] in [0, 1], channels last, as convolutions run fastest."""
+    """Images [n, 1, height, width] in [0, 1], channels last, as convolutions run fastest, of x [n, height, width].
+
+    Raises InputError for another shape, and a scale that is not above 0."""
+    if not isinstance(x, Tensor) or x.ndim != 3 or not 0 < scale < math.inf:
+        got = list(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise InputError(f"images are {got} over {scale}, and take a tensor [n, height, width] over a number above 0")
+    if x.dtype != torch.uint8:
+        x = tensor_checks.numbers("images", x)
     return (x / scale).unsqueeze(1).to(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interneuron import coactivation, lattices
+from interneuron import coactivation, lattices, tensor_checks
 from interneuron.errors import InputError
 from interneuron.nets import initialise
 from interneuron.regularization import FORMS, Operator, operator, penalty
@@ -105,8 +105,10 @@ def restored(weights: Mapping[str, Any], which: int | None = None, **arguments: 
     """The network of the seed at position `which` of the weights [seeds, ...]; None: all of them as one network, which
     takes and gives [seeds, batch, ...].
 
-    arguments: of `Autoencoder`. Raises InputError for arguments, weights or a position that do not fit.
+    arguments: of `Autoencoder`. Raises InputError for arguments, weights or a position that do not fit, and for weights
+    that are NaN or infinite.
     """
+    weights = {name: tensor_checks.numbers(f"weights {name}", value, least=1) for name, value in weights.items()}
     one = _built(arguments)
     own = {name: list(parameter.shape) for name, parameter in one.named_parameters()}
     given = {name: list(value.shape[1:]) for name, value in weights.items()}
@@ -127,13 +129,16 @@ def restored(weights: Mapping[str, Any], which: int | None = None, **arguments: 
 
 def embed(network: Autoencoder, x: Tensor, size: int = 1000) -> Tensor:
     """Embeddings [samples, nodes] of x [samples, features], `size` samples at a time; of a network of several seeds,
-    each of which may have its own x [seeds, samples, features], [seeds, samples, nodes]."""
+    each of which may have its own x [seeds, samples, features], [seeds, samples, nodes]. Raises InputError for samples
+    that do not fit, and NaN."""
     with torch.no_grad():
         return torch.cat([network.encode(part)[0] for part in _parts(network, x, size)], -2)
 
 
 def reconstruction_error(network: Autoencoder, x: Tensor, size: int = 1000) -> Tensor:
-    """Mean squared error of the reconstructions of x (as for `embed`) over samples and features: scalar or [seeds]."""
+    """Mean squared error of the reconstructions of x (as for `embed`) over samples and features: scalar or [seeds].
+
+    Raises InputError as `embed` does."""
     with torch.no_grad():
         sums = [((network(part) - part) ** 2).double().sum((-2, -1)) for part in _parts(network, x, size)]
     return torch.stack(sums).sum(0) / (x.shape[-2] * x.shape[-1])
@@ -412,6 +417,13 @@ def _stacked(networks: Sequence[Autoencoder]) -> Autoencoder:
 def _parts(network: Autoencoder, x: Tensor, size: int) -> list[Tensor]:
     """Pieces of x of `size` samples, one copy a seed where the network is of several."""
     weight = network.output.weight
+    x = tensor_checks.numbers("samples", x)
+    several = weight.ndim == 3
+    if x.ndim not in (2, 2 + several) or (x.ndim == 3 and len(x) != len(weight)) or x.shape[-1] != weight.shape[-2]:
+        takes = f"[samples, {weight.shape[-2]}]" + (f", or [{len(weight)}, samples, {weight.shape[-2]}]" * several)
+        raise InputError(f"samples have the shape {list(x.shape)}, and the network takes {takes}")
+    if x.dtype != weight.dtype or not x.shape[-2]:
+        raise InputError(f"samples are {x.dtype} {list(x.shape)}, and the network takes {weight.dtype}, one or more")
     parts = x.split(size, -2)
     if weight.ndim == 2 or x.ndim == 3:
         return list(parts)
@@ -467,6 +479,8 @@ def _check(
 ) -> None:
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
+    if not isinstance(x, Tensor):
+        raise InputError(f"training: samples are a {type(x).__name__}, it takes a torch tensor")
     if x.dtype != torch.float32 or x.ndim not in (2, 3) or not x.numel() or (x.ndim == 3 and len(x) != len(seeds)):
         raise InputError(
             f"training: samples are {x.dtype} {list(x.shape)}, it takes torch.float32 [samples, features] or "

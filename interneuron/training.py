@@ -600,6 +600,23 @@ def _check(
     scale: float,
     report_every: int,
 ) -> None:
+    _check_images(x, y, x_test, y_test)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
+    for name, number in (("iterations", iterations), ("batch", batch), ("report_every", report_every)):
+        if number < 1:
+            raise InputError(f"training: {name} is {number}, it takes at least 1")
+    if not 0 <= shift < min(x.shape[1:]):
+        raise InputError(f"training: shift is {shift}, it takes 0 to {min(x.shape[1:]) - 1} pixels")
+    for name, value in (("learning_rate", learning_rate), ("scale", scale)):
+        if not 0 < value < math.inf:
+            raise InputError(f"training: {name} is {value}, it takes a positive number")
+    if batch > len(x):
+        raise InputError(f"training: batch is {batch}, it takes at most the {len(x)} training images")
+
+
+def _check_images(x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor) -> None:
+    _check_tensors(x, y, x_test, y_test)
     for split, images, classes in (("train", x, y), ("test", x_test, y_test)):
         if images.ndim != 3 or images.dtype != torch.uint8:
             raise InputError(
@@ -616,21 +633,16 @@ def _check(
     if x.shape[1:] != x_test.shape[1:]:
         sizes = [f"{height} x {width}" for height, width in (x.shape[1:], x_test.shape[1:])]
         raise InputError(f"training: images of {' and of '.join(sizes)} pixels, it takes one size in both splits")
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise InputError(f"training: seeds are {list(seeds)}, it takes at least one, each once")
-    for name, number in (("iterations", iterations), ("batch", batch), ("report_every", report_every)):
-        if number < 1:
-            raise InputError(f"training: {name} is {number}, it takes at least 1")
-    if not 0 <= shift < min(x.shape[1:]):
-        raise InputError(f"training: shift is {shift}, it takes 0 to {min(x.shape[1:]) - 1} pixels")
-    for name, value in (("learning_rate", learning_rate), ("scale", scale)):
-        if not 0 < value < math.inf:
-            raise InputError(f"training: {name} is {value}, it takes a positive number")
-    if batch > len(x):
-        raise InputError(f"training: batch is {batch}, it takes at most the {len(x)} training images")
+
+
+def _check_tensors(*data: Any) -> None:
+    for values in data:
+        if not isinstance(values, Tensor):
+            raise InputError(f"training: samples or classes are a {type(values).__name__}, it takes torch tensors")
 
 
 def _check_samples(x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, seeds: Sequence[int]) -> None:
+    _check_tensors(x, y, x_test, y_test)
     for split, samples, classes in (("train", x, y), ("test", x_test, y_test)):
         if (samples.ndim, samples.dtype) not in ((2, torch.float32), (3, torch.uint8)) or not samples.numel():
             raise InputError(

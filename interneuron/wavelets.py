@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from interneuron import lattices
+from interneuron import checks, lattices, tensor_checks
 from interneuron.errors import InputError
 
 KERNELS = ("heat", "mexican-hat", "meyer", "abspline")
@@ -55,8 +55,14 @@ def response(z: Tensor, bank: Tensor) -> Tensor:
     """Mean over the batch of sum_s sum_i |(K_s z)_i|, the L1 norm of the filters' responses (the code's "heat loss").
 
     z: activations [..., batch, nodes]; bank: [scales, nodes, nodes] or one filter [nodes, nodes]. Gives [...]. (The
-    code sums over the batch.) Raises InputError where these do not fit.
+    code sums over the batch.) Raises InputError where these do not fit, and for NaN.
     """
+    z = tensor_checks.numbers("activations", z)
+    return responses(z, tensor_checks.numbers("filters", bank).to(z))
+
+
+def responses(z: Tensor, bank: Tensor) -> Tensor:
+    """`response` while a network is trained, whose activations may no longer be finite: the loss says so."""
     if z.ndim < 2 or bank.ndim not in (2, 3) or bank.shape[-2:] != (z.shape[-1], z.shape[-1]):
         raise InputError(
             f"activations {list(z.shape)} and filters {list(bank.shape)} do not fit: they take [..., batch, nodes] and "
@@ -81,8 +87,8 @@ class SoftmaxEmbedding(nn.Module):
 
     def __init__(self, atoms: npt.ArrayLike) -> None:
         super().__init__()
-        forward = torch.as_tensor(np.asarray(atoms, np.float64))
-        if forward.ndim != 2 or not forward.numel() or not torch.isfinite(forward).all():
+        forward = torch.from_numpy(np.array(checks.numbers("atoms", atoms), np.float64))
+        if forward.ndim != 2 or not forward.numel():
             raise InputError(f"atoms have the shape {list(forward.shape)}, and take finite numbers [nodes, atoms]")
         self.register_buffer("atoms", forward.float(), persistent=False)
         self.register_buffer("inverse", torch.linalg.pinv(forward).float(), persistent=False)

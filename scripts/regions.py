@@ -126,18 +126,17 @@ def stored(values):
 
 
 def main(job):
-    import numpy as np
     import pandas as pd
     import torch
 
     from interneuron.nets import load
+    from interneuron.regions import correlations
 
     torch.set_num_threads(job.threads)
     settings = job.params.settings
     weights, about = load_tensors(job.input.weights), metadata(job.input.weights)
     samples = Samples(job.input.data, settings)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out = {"spread": stored(samples.x.std(0)), "correlations": stored(np.corrcoef(samples.x.T))}
+    out = {"spread": stored(samples.x.std(0)), "correlations": stored(correlations(samples.x))}
     tables, paths, progress = [], [], Progress("regions", "seeds")
     for done, seed in enumerate(about["seeds"]):
         table, path, tensors = regions_of(load(weights, about, seed), samples, settings, seed)

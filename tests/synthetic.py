@@ -276,7 +276,7 @@ def _ace(path: Path, sizes: Sizes, seeds: range) -> None:
         tensors |= {
             f"{name}.effect": effect,
             f"{name}.error": np.full_like(effect, 0.01),
-            f"{name}.baseline": np.full((sizes.latents, hidden + sizes.pixels), 0.3),
+            f"{name}.baseline": np.tile(np.linspace(0.2, 0.4, hidden + sizes.pixels), (sizes.latents, 1)),
             f"{name}.taylor": effect * 0.9,
             f"{name}.published": effect + random.normal(0, 0.15, effect.shape),
             f"{name}.traversal": images.reshape(sizes.latents, len(sizes.alphas), -1),

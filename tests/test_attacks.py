@@ -130,21 +130,37 @@ def test_other_bounds():
     np.testing.assert_allclose(found.distortion, 0.3 / linear().weight[1].norm().item(), rtol=0.05)
 
 
+LINEAR = linear()
+
+
+def hidden(*modules):
+    network = nn.Sequential(*modules).train()
+    return lambda x: network(x).softmax(1)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({"x": torch.full((2, 4), 1.5)}, r"inputs \[2, 4\] are not all within \(0.0, 1.0\)"),
-        ({"x": torch.full((2, 4), torch.nan)}, "not all within"),
+        ({"x": torch.full((2, 4), torch.nan)}, "inputs hold NaN or infinite numbers"),
+        ({"x": torch.full((2, 4), 0.5, dtype=torch.float64)}, r"inputs .*float64\) do not pass the network"),
         ({"labels": torch.tensor([0, 2])}, r"labels are torch.int64 \[2\]; 2 inputs take one of 0 to 1 each, int64"),
         ({"labels": torch.tensor([0])}, r"labels are torch.int64 \[1\]"),
         ({"labels": torch.tensor([0.0, 1])}, "labels are torch.float32"),
         ({"bounds": (1.0, 0.0)}, "the lower first"),
         ({"batch": 0}, "batch is 0"),
         ({"network": nn.Flatten(0)}, r"the network gives \[4\] for one input"),
+        ({"network": lambda x: LINEAR(x).detach()}, "have no gradient in its inputs"),
+        ({"network": lambda x: LINEAR(nn.functional.dropout(x))}, "the network draws random numbers"),
+        ({"network": lambda x: LINEAR(x - x.mean(0))}, "gives one sample other numbers in another batch"),
+        ({"network": nn.Sequential(nn.BatchNorm1d(4), linear())}, "is in training mode: call eval"),
+        ({"network": hidden(nn.BatchNorm1d(4), linear())}, "gives one sample other numbers in another batch"),
+        ({"network": hidden(nn.Dropout(), linear())}, "the network draws random numbers"),
     ],
 )
 def test_what_attacks_refuse(changed, words):
-    arguments = {"network": linear(), "x": torch.full((2, 4), 0.5), "labels": torch.tensor([0, 1])} | changed
+    x = torch.tensor([[0.5] * 4, [0.3] * 4])
+    arguments = {"network": linear(), "x": x, "labels": torch.tensor([0, 1])} | changed
     with pytest.raises(InputError, match=words):
         carlini_wagner(**arguments, iterations=1)
     with pytest.raises(InputError, match=words):
@@ -169,3 +185,13 @@ def test_settings_that_attacks_refuse(settings, words):
         carlini_wagner(linear(), x, labels, **settings)
     with pytest.raises(InputError, match="epsilon is 0"):
         fast_gradient_sign(linear(), x, labels, 0.0)
+
+
+def test_a_network_that_writes_over_its_input_is_attacked_as_its_twin_and_leaves_the_callers() -> None:
+    x, y = torch.rand(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1] * 3)
+    net, before = linear(), x.clone()
+    for attack, settings in ((fast_gradient_sign, {"epsilon": 0.2}), (carlini_wagner, {"iterations": 40})):
+        found = attack(lambda x: net(x.sub_(0.1)), x, y, **settings)
+        twin = attack(lambda x: net(x - 0.1), x, y, **settings)
+        torch.testing.assert_close(vars(found), vars(twin), rtol=0, atol=0)
+    assert torch.equal(x, before)

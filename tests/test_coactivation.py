@@ -144,7 +144,7 @@ def test_components_are_networkxs_and_the_spectrum_counts_at_least_these():
         (lambda z: coactivation.squared_distances(z[:, :1]), r"float32 \[6, 1\], and distances take floats"),
         (lambda z: coactivation.squared_distances(z[:0]), r"\[0, 5\]"),
         (lambda z: coactivation.squared_distances(z.long()), "torch.int64"),
-        (lambda z: coactivation.squared_distances(z * torch.inf), "infinite or NaN"),
+        (lambda z: coactivation.squared_distances(z * torch.inf), "activations hold NaN or infinite numbers"),
         (lambda z: coactivation.laplacians(torch.eye(3), "normal"), "no Laplacian 'normal'"),
     ],
 )

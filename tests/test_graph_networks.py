@@ -209,7 +209,7 @@ def test_refusals():
         autoencode(sparse.csr_array((60, 60), dtype=np.float32), x, 0)
     with pytest.raises(InputError, match=r"features have the shape \[59, 30\]; a graph of 60 nodes"):
         autoencode(w, x[:59], 0)
-    with pytest.raises(InputError, match="features contain NaN"):
+    with pytest.raises(InputError, match="features hold NaN"):
         classify(w, x * np.float32(np.nan), y, one, [1], 0)
     with pytest.raises(InputError, match="latents is 0; it takes a number above 0"):
         autoencode(w, x, 0, latents=0)

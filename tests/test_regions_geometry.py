@@ -1,11 +1,14 @@
 """Distances to borders: by hand, by autograd, and by walking there."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from networks import NAMED, drawn_networks, inputs, perceptron, randomised, resnet
 from torch import nn
+from torch.nn import functional
 
 from interneuron import regions
 from interneuron.errors import InputError
@@ -125,8 +128,162 @@ def test_a_residual_network_of_torchvision():
     assert (regions.activation_patterns(network, x + step) == here).all()
 
 
+def test_an_activation_in_place_has_the_distances_of_one_out_of_place():
+    x = torch.tensor([[1.0, -2.0, 3.0, -4.0]])
+    for act in (nn.ReLU(inplace=True), nn.ReLU()):
+        network = nn.Sequential(nn.BatchNorm1d(4, eps=0), act, nn.Linear(4, 1)).eval()
+        assert regions.border_distances(network, x).distances.tolist() == [[1.0, 2.0, 3.0, 4.0]]
+
+
+def _distances(network, x):
+    return regions.border_distances(network, x) if regions.sites(network, x) else ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn_networks(dtypes=(torch.float64,)))
+def test_networks_in_place_are_their_twins_out_of_place(case):
+    network, x = case
+    twin = deepcopy(network)
+    for module in twin.modules():
+        if isinstance(module, nn.ReLU | nn.LeakyReLU):
+            module.inplace = False
+    with torch.no_grad():
+        # One that is first in a residual block overwrites what the block adds.
+        assume(torch.equal(network(x.clone()), twin(x.clone())))
+    before = x.clone()
+    for function in (regions.network_outputs, regions.affine_maps, _distances):
+        torch.testing.assert_close(function(network, x), function(twin, x), rtol=1e-9, atol=1e-12)
+    assert torch.equal(x, before)
+
+
+class Written(nn.Module):
+    """Two linear layers, and between them what a function makes of the first one's output and the input."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.first, self.second, self.between = nn.Linear(5, 6), nn.Linear(6, 3), between
+        self.register_buffer("calls", torch.zeros(6, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.second(self.between(self, x))
+
+
+def input_moved(net, x):
+    x.sub_(1)
+    x *= 2
+    return net.first(x).relu()
+
+
+def input_cut(net, x):
+    x.relu_()
+    return net.first(x).relu()
+
+
+def part_cut(net, x):
+    h = net.first(x)
+    h[:, :2].relu_()
+    return functional.leaky_relu_(h, 0.2)
+
+
+def view_cut(net, x):
+    h = net.first(x)
+    h.view(-1, 2, 3).relu_()
+    return h
+
+
+def summed(net, x):
+    h = net.first(x)
+    r = torch.relu(h)
+    h += r
+    h += 1
+    return functional.relu_(h)
+
+
+IN_PLACE = {
+    "input": (input_moved, lambda net, x: net.first((x - 1) * 2).relu()),
+    "input through relu": (input_cut, lambda net, x: net.first(x.relu()).relu()),
+    "a part": (part_cut, lambda net, x: leaky(torch.cat([net.first(x)[:, :2].relu(), net.first(x)[:, 2:]], 1))),
+    "a view": (view_cut, lambda net, x: net.first(x).relu()),
+    "sums": (summed, lambda net, x: (net.first(x) + net.first(x).relu() + 1).relu()),
+    "clamp": (lambda net, x: net.first(x).clamp_(-0.4, 0.5), lambda net, x: net.first(x).clamp(-0.4, 0.5)),
+    "hardtanh": (lambda net, x: functional.hardtanh_(net.first(x)), lambda net, x: functional.hardtanh(net.first(x))),
+}
+
+
+def leaky(h):
+    return functional.leaky_relu(h, 0.2)
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_writes_over_its_input_is_right_everywhere_and_leaves_the_callers(name):
+    within, without = (randomised(Written(between), 3, torch.float64) for between in IN_PLACE[name])
+    x = inputs(9, (5,), 4, torch.float64)
+    before = x.clone()
+    for function in (regions.affine_maps, regions.network_outputs, regions.integrated_gradients):
+        torch.testing.assert_close(function(within, x), function(without, x), rtol=1e-10, atol=1e-12)
+    units = {name: [site.units for site in regions.sites(net, x)] for name, net in (("in", within), ("out", without))}
+    if units["in"] == units["out"]:
+        found, wanted = regions.border_distances(within, x), regions.border_distances(without, x)
+        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
+    else:
+        # The twin of a part runs its first layer twice.
+        assert torch.isfinite(regions.border_distances(within, x).nearest).all()
+    assert torch.equal(x, before)
+
+
+def counting(net, x):
+    net.calls += 1
+    return net.first(x + net.calls[:5])
+
+
+def split(net, x):
+    h = net.first(x)
+    h.chunk(2, 1)[0].relu_()
+    return h
+
+
+def masked(net, x):
+    h = net.first(x)
+    h[h < 0] = 0
+    return h
+
+
+def into(net, x):
+    h = net.first(x)
+    found = torch.zeros(len(h), 6, dtype=h.dtype)
+    torch.clamp(h, 0, 1, out=found)
+    return h + found
+
+
+@pytest.mark.parametrize(
+    ("between", "reason"),
+    [
+        (counting, "gives the same inputs other numbers in a second call"),
+        (lambda net, x: net.first(x) * torch.rand(6, dtype=x.dtype), "other numbers in a second call"),
+        (split, "overwrites numbers in place that its own gradient is made of"),
+        (masked, "lt in the forward of the network .* is not piecewise affine"),
+        (into, "clamp in the forward of the network .* writes into out="),
+        (lambda net, x: net.first(x).clamp(min=torch.zeros(len(x), 6)), "clamp .* bounds of its own for each sample"),
+        (
+            lambda net, x: net.first(x).t().relu().t(),
+            r"relu .* runs on \[6, 2\], whose first axis is not that of the 2",
+        ),
+        (lambda net, x: net.first(x) + len(x), "gives a sample other numbers alone than beside another"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_and_nothing_of_the_network_is_changed(between, reason):
+    network, x = randomised(Written(between), 3, torch.float64), inputs(9, (5,), 4, torch.float64)
+    before = deepcopy(network.state_dict())
+    for function in (regions.border_distances, regions.affine_maps, regions.activation_patterns):
+        with pytest.raises(InputError, match=reason):
+            function(network, x)
+    torch.testing.assert_close(dict(network.state_dict()), dict(before), rtol=0, atol=0)
+
+
 def test_a_network_without_borders_is_refused():
     with pytest.raises(InputError, match="no branching units, so its one region has no border"):
         regions.border_distances(nn.Linear(4, 2), inputs(3, (4,)))
     with pytest.raises(InputError, match="batch is -1"):
         regions.border_distances(perceptron(4, 3, 2), inputs(3, (4,)), batch=-1)
+    with pytest.raises(InputError, match=r"the network is a function, and a map takes a torch.nn.Module"):
+        regions.border_distances(lambda x: perceptron(4, 3, 2)(x), inputs(3, (4,)))

@@ -62,6 +62,18 @@ def test_the_spread_takes_the_units_out():
     np.testing.assert_allclose(plain.omega, scaled.omega * units.numpy(), rtol=1e-9)
 
 
+def test_a_feature_that_does_not_vary_has_no_correlation():
+    x = np.random.default_rng(0).normal(size=(9, 4))
+    np.testing.assert_array_equal(regions.correlations(x), np.corrcoef(x.T))
+    # NumPy correlates what rounding leaves of 0.1 - mean.
+    x[:, 1], x[:, 2] = 0.1, 0.7
+    found = regions.correlations(x)
+    assert np.isnan(found[1:3]).all()
+    assert np.isnan(found[:, 1:3]).all()
+    np.testing.assert_allclose(found[[0, 0, 3], [0, 3, 3]], np.corrcoef(x[:, [0, 3]].T)[[0, 0, 1], [0, 1, 1]])
+    assert regions.correlations(x[:, :1]).tolist() == [[1]]
+
+
 def test_correlated_features_are_those_of_numpy():
     stream = np.random.default_rng(1)
     base = stream.normal(size=(200, 3))
@@ -185,7 +197,7 @@ def test_what_does_not_fit_is_refused():
     for call, sentence in (
         (lambda: regions.importance(omega[:, :, :3], x, labels), r"omega has shape \[2, 1, 3\]"),
         (lambda: regions.importance(omega, x, labels[:4]), r"labels are int64 of shape \[4\]"),
-        (lambda: regions.importance(omega, x, labels + 0.5), "labels are float64"),
+        (lambda: regions.importance(omega, x, labels + 0.5), "labels hold 0.5, and take whole numbers"),
         (lambda: regions.importance(omega, x, labels + 1), "labels go from 1 to 2, of 2 regions"),
         (lambda: regions.importance(omega, x[:0], labels), "at least one sample"),
         (lambda: regions.importance(omega, x * torch.nan, labels), "NaN or infinite"),

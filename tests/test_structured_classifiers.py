@@ -334,6 +334,14 @@ def test_responses_to_filters_are_those_of_a_plain_loop(shape):
         np.testing.assert_allclose(found[s], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("inplace", [True, False])
+def test_a_penalty_is_of_the_layers_own_activations_where_the_next_one_writes_over_them(inplace):
+    network = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Identity(), torch.nn.ReLU(inplace))
+    added = LayerPenalty(network, "1", "l1", 1.0)
+    network(torch.tensor([[[1.0, -2.0, 3.0]]]))
+    assert added.take().tolist() == [6]
+
+
 def test_a_shaped_network_that_diverges_keeps_the_weights_of_a_report(monkeypatch):
     reached, _ = shaped("mlp", MLP, layer="relu1", kind="l1", weight=0.1)
     measure, calls = shaped_training._perceptron, []

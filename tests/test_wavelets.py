@@ -98,7 +98,7 @@ def test_the_softmax_embedding_mixes_atoms():
         (lambda: filters(np.ones((3, 3)), "heat"), "joins node 0 to itself"),
         (lambda: response(torch.zeros(2, 3), torch.zeros(2, 2)), r"\[2, 3\] and filters \[2, 2\] do not fit"),
         (lambda: SoftmaxEmbedding(np.zeros(3)), r"atoms have the shape \[3\]"),
-        (lambda: SoftmaxEmbedding([[np.nan]]), "take finite numbers"),
+        (lambda: SoftmaxEmbedding([[np.nan]]), "atoms hold NaN or infinite numbers"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, sentence):

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from interneuron import tensor_checks
 from interneuron.errors import InputError
 from interneuron.regions.patterns import block_size, packed_bits, unique_patterns
 from interneuron.regions.piecewise import Codes, Linear, PiecewiseAffine, piecewise_affine
@@ -50,12 +51,17 @@ def network_outputs(
 
 
 def predicted_outputs(y: Tensor) -> Tensor:
-    """Which output [n] stands for the predicted class, given outputs y [n, outputs]: the largest, or the only one."""
-    return y.argmax(1)
+    """Which output [n] stands for the predicted class, given outputs y [n, outputs]: the largest, or the only one.
+
+    Raises InputError for another shape, and NaN."""
+    return _checked(y).argmax(1)
 
 
 def predicted_classes(y: Tensor) -> Tensor:
-    """Predicted class [n], int64, given logits y [n, outputs]: the largest; of a single one, whether it is > 0."""
+    """Predicted class [n], int64, given logits y [n, outputs]: the largest; of a single one, whether it is > 0.
+
+    Raises InputError for another shape, and NaN."""
+    y = _checked(y)
     return y.argmax(1) if y.shape[1] > 1 else (y[:, 0] > 0).long()
 
 
@@ -120,9 +126,14 @@ def identity_error(omega: Tensor, b: Tensor, x: ArrayLike | Tensor, y: Tensor) -
     """|Omega u + b - f(u)| / max(|f(u)|, sum_i |Omega_i u_i| + |b|) of every sample and output, [n, outputs].
 
     omega [n, outputs, d], b [n, outputs], x [n, ...], y = f(u) [n, outputs] of the same outputs. Sums are made in
-    float64, so that the error is that of the maps. 0 where all of it is 0.
+    float64, so that the error is that of the maps. 0 where all of it is 0. Raises InputError where these don't fit, and
+    for NaN.
     """
-    u = (x if isinstance(x, Tensor) else torch.as_tensor(x)).flatten(1).to(omega)
+    omega, b, y = (tensor_checks.numbers(what, of) for what, of in (("omega", omega), ("b", b), ("y", y)))
+    u = tensor_checks.numbers("inputs", x, least=1)
+    if u.ndim < 2 or b.ndim != 2:
+        raise InputError(f"inputs {list(u.shape)} and b {list(b.shape)} take [n, ...] and [n, outputs]")
+    u = u.flatten(1).to(omega)
     if omega.shape != (len(u), *b.shape[1:], u.shape[1]) or b.shape != y.shape:
         raise InputError(
             f"maps {list(omega.shape)}, {list(b.shape)} do not fit inputs {list(u.shape)} and outputs {list(y.shape)}"
@@ -137,6 +148,13 @@ def identity_error(omega: Tensor, b: Tensor, x: ArrayLike | Tensor, y: Tensor) -
         difference = (terms.sum(2) + offset - value).abs()
         error[part] = torch.where(scale > 0, difference / scale, difference)
     return error
+
+
+def _checked(y: Tensor) -> Tensor:
+    found = tensor_checks.numbers("outputs", y, "n", "outputs")
+    if not found.shape[1]:
+        raise InputError(f"outputs have the shape {list(found.shape)}, and take one output or more")
+    return found
 
 
 def maps_at(program: PiecewiseAffine, x: Tensor, chosen: Tensor) -> AffineMaps:

@@ -89,7 +89,8 @@ def _by_tangents(program: PiecewiseAffine, x: Tensor) -> Tensor:
             value, tangent = forward_ad.unpack_dual(z)
             shape = (n, m, *value.shape[1:])
             tangents = torch.zeros(shape, dtype=x.dtype, device=x.device) if tangent is None else tangent.view(shape)
-            margins[site], slopes = kind.margins(code[::m], value[::m], tangents)
+            # What the network runs next may write over z.
+            margins[site], slopes = kind.margins(code[::m], value[::m].clone(), tangents)
             squares[site] = squares.get(site, 0) + slopes.square().sum(1)
 
         with forward_ad.dual_level():

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from interneuron import checks, tensor_checks
 from interneuron.errors import InputError
 from interneuron.regions.affine import Outputs, chosen_outputs, maps_at, predicted_classes
 from interneuron.regions.patterns import Packed, block_size, packed_bits
@@ -52,9 +53,10 @@ def importance(omega: ArrayLike | Tensor, x: ArrayLike | Tensor, labels: ArrayLi
     NaN. The weights alone depend on the features' units; weights of features that vary little, or together with others
     (`correlated_features`), do not say what the network goes by.
 
-    Raises InputError where the shapes or labels do not fit. Source of the first: Picchiotti & Gori 2021, section 3.
+    Raises InputError where the shapes or labels do not fit, and for NaN. Source of the first: Picchiotti & Gori 2021,
+    section 3.
     """
-    weights, values, of = _array(omega), _rows(x), np.asarray(labels)
+    weights, values, of = _array("omega", omega), _rows(x), checks.whole("labels", labels)
     if weights.ndim == 2:
         weights = weights[:, None]
     if weights.ndim != 3 or weights.shape[2] != values.shape[1]:
@@ -68,6 +70,21 @@ def importance(omega: ArrayLike | Tensor, x: ArrayLike | Tensor, labels: ArrayLi
     return Importance(weights, weights * overall, weights * within[:, None], support)
 
 
+def correlations(x: ArrayLike | Tensor) -> Float64:
+    """Pearson's correlation of every two features of x [n, ...], float64 [d, d]; NaN for one that does not vary.
+
+    Raises InputError for inputs that are not finite, and fewer than two samples.
+    """
+    values = _rows(x)
+    if len(values) < 2:
+        raise InputError("inputs have one sample, and a correlation takes two or more")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Float64 = np.atleast_2d(np.corrcoef(values.T))
+    constant = ~_varying(values - values.mean(0), values)
+    found[constant] = found[:, constant] = np.nan
+    return found
+
+
 def correlated_features(x: ArrayLike | Tensor, threshold: float = 0.8) -> list[Correlated]:
     """Pairs of features with a Pearson correlation of at least `threshold` in absolute value, strongest first.
 
@@ -79,9 +96,7 @@ def correlated_features(x: ArrayLike | Tensor, threshold: float = 0.8) -> list[C
     if not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}, and takes more than 0 and at most 1")
     centred = values - values.mean(0)
-    norm = np.sqrt((centred**2).sum(0))
-    # What is left of a constant by rounding is no spread.
-    varies = norm > 1e-12 * np.maximum(np.abs(values).max(0), 1e-300) * np.sqrt(len(values))
+    norm, varies = np.sqrt((centred**2).sum(0)), _varying(centred, values)
     scaled = centred[:, varies] / norm[varies]
     r = np.clip(scaled.T @ scaled, -1, 1)
     names = np.flatnonzero(varies)
@@ -117,7 +132,7 @@ def permutation_importance(
 
     with torch.no_grad():
         own = predict(flat)
-        right = own if classes is None else torch.as_tensor(classes).to(own)
+        right = own if classes is None else tensor_checks.whole("classes", classes).to(own)
         if right.shape != own.shape:
             raise InputError(f"classes have shape {list(right.shape)}, and take [{len(own)}]")
         base = (own == right).double().mean()
@@ -153,15 +168,13 @@ def integrated_gradients(
     2017, equation 1.
     """
     program, values = piecewise_affine(network, x, logits)
-    start = torch.zeros_like(values[:1]) if baseline is None else torch.as_tensor(baseline).to(values)
+    start = torch.zeros_like(values[:1]) if baseline is None else tensor_checks.numbers("baseline", baseline).to(values)
     if start.ndim < values.ndim:
         start = start[None]
     if start.shape[1:] != values.shape[1:] or len(start) not in (1, len(values)):
         raise InputError(
             f"baseline has shape {list(start.shape)}, and takes that of a sample, {list(values.shape[1:])}"
         )
-    if not torch.isfinite(start).all():
-        raise InputError("baseline holds NaN or infinite numbers, and takes finite ones")
     size = block_size(batch, 256)
     parts = []
     for first in range(0, len(values), size):
@@ -212,22 +225,26 @@ def _along(program: PiecewiseAffine, u: Tensor, v: Tensor, chosen: Tensor) -> Te
     return total * (u - v).flatten(1)[:, None]
 
 
-def _array(values: ArrayLike | Tensor) -> Float64:
-    plain = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-    return np.asarray(plain, np.float64)
+def _array(what: str, values: ArrayLike | Tensor) -> Float64:
+    return tensor_checks.array(what, values).astype(np.float64, copy=False)
 
 
 def _rows(x: ArrayLike | Tensor) -> Float64:
-    values = _array(x)
-    if values.ndim < 2 or not len(values):
+    values = _array("inputs", x)
+    if values.ndim < 2 or not values.size:
         raise InputError(f"inputs have shape {list(values.shape)}, and take [samples, ...] with at least one sample")
-    if not np.isfinite(values).all():
-        raise InputError("inputs hold NaN or infinite numbers, and take finite ones")
     return values.reshape(len(values), -1)
 
 
+def _varying(centred: Float64, values: Float64) -> NDArray[np.bool_]:
+    """Which features vary: what is left of a constant by rounding is no spread."""
+    norm = np.sqrt((centred**2).sum(0))
+    result: NDArray[np.bool_] = norm > 1e-12 * np.maximum(np.abs(values).max(0), 1e-300) * np.sqrt(len(values))
+    return result
+
+
 def _check_labels(labels: NDArray[np.integer], samples: int, regions: int) -> None:
-    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
+    if labels.shape != (samples,):
         raise InputError(
             f"labels are {labels.dtype} of shape {list(labels.shape)}, and take whole numbers, [{samples}]"
         )

@@ -6,12 +6,14 @@ entropy of the partition, and orthogonality of the hyperplanes. `merge_path` fol
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from interneuron import checks, tensor_checks
 from interneuron.errors import InputError
 
 Float64 = NDArray[np.float64]
@@ -51,7 +53,7 @@ class Frame:
         With all axes the squared distance of two maps' coordinates is the mean squared difference of their outputs over
         the inputs, and the scalar product of two is the mean product of their outputs.
         """
-        weights, offset = _plain(omega), _plain(b)
+        weights, offset = _plain("omega", omega), _plain("b", b)
         return np.concatenate([weights @ (self.axes * self.scale), (weights @ self.mean + offset)[..., None]], axis=2)
 
 
@@ -160,10 +162,13 @@ def group_regions(coordinates: ArrayLike, counts: ArrayLike, groups: int, seed: 
     """
     from sklearn.cluster import KMeans
 
-    points, weights = np.asarray(coordinates), np.asarray(counts)
+    points, weights = tensor_checks.array("coordinates", coordinates), tensor_checks.array("counts", counts)
     points = points.reshape(len(points), -1) if points.ndim > 1 and points.size else points
-    if points.ndim != 2 or weights.shape != (len(points),):
-        raise InputError(f"coordinates {list(points.shape)} and counts {list(weights.shape)} do not fit")
+    if points.ndim != 2 or weights.shape != (len(points),) or (weights <= 0).any():
+        raise InputError(
+            f"coordinates {list(points.shape)} and counts {list(weights.shape)} do not fit: they take [regions, ...] "
+            "and numbers above 0, [regions]"
+        )
     if not 1 <= groups <= len(points):
         raise InputError(f"groups is {groups}, and takes 1 to {len(points)}, the number of regions")
     fit = KMeans(groups, n_init=1, random_state=seed, max_iter=30).fit(points, sample_weight=weights)
@@ -184,12 +189,13 @@ def nearest_groups(coordinates: ArrayLike, centres: ArrayLike) -> Int64:
     """The group [n] to whose mean each map is nearest, of coordinates [n, ...] and centres [groups, ...].
 
     It gives new samples, in regions that were not seen, a group by their map alone. Raises InputError where shapes
-    don't fit.
+    don't fit, and for NaN.
     """
-    points, means = np.asarray(coordinates), np.asarray(centres)
-    if points.shape[1:] != means.shape[1:] or not len(means):
+    points, means = tensor_checks.array("coordinates", coordinates), tensor_checks.array("centres", centres)
+    if points.ndim < 2 or points.shape[1:] != means.shape[1:] or not len(means):
         raise InputError(f"coordinates {list(points.shape)} and centres {list(means.shape)} do not fit")
-    points, means = points.reshape(len(points), -1), means.reshape(len(means), -1)
+    width = prod(points.shape[1:])
+    points, means = points.reshape(len(points), width), means.reshape(len(means), width)
     # Products of centred maps lose fewer digits.
     middle = means.mean(0, dtype=np.float64)
     means = means - middle
@@ -237,12 +243,12 @@ def merge_path(
     x [n, ...], y [n, outputs] the network's outputs there, labels [n] the region of each sample, omega [R, outputs, d]
     and b [R, outputs] the regions' maps. Time: about R^2 (components + 1)^3 / 3 for refit, R n outputs d for member.
 
-    Raises InputError where shapes don't fit, for a region without samples, and for unknown principles and maps. Source
-    of the principles: Picchiotti & Gori 2021, section 5; of the ratio: Chou, Lookabaugh & Gray 1989, on
+    Raises InputError where shapes don't fit, for NaN, for a region without samples, and for unknown principles and
+    maps. Source of the principles: Picchiotti & Gori 2021, section 5; of the ratio: Chou, Lookabaugh & Gray 1989, on
     entropy-constrained quantisation.
     """
     values, outputs = _inputs(x), _outputs(y)
-    weights, offsets, of = _plain(omega), _plain(b), np.asarray(labels)
+    weights, offsets, of = _plain("omega", omega), _plain("b", b), checks.whole("labels", labels)
     if principle not in ("entropy", "orthogonality"):
         raise InputError(f"principle is {principle!r}, and takes 'entropy' or 'orthogonality'")
     if maps not in ("refit", "member"):
@@ -268,7 +274,7 @@ def fidelity(
     labels [n]: whose map each sample gets. Raises InputError where shapes don't fit.
     """
     values, outputs = _inputs(x), _outputs(y)
-    weights, offsets, of = _plain(omega), _plain(b), np.asarray(labels)
+    weights, offsets, of = _plain("omega", omega), _plain("b", b), checks.whole("labels", labels)
     _check(values, outputs, of, weights, offsets)
     data = _Samples(values, outputs, of, np.bincount(of, minlength=len(weights)))
     squares = hits = 0.0
@@ -282,11 +288,12 @@ def fidelity(
 def partition_agreement(labels: ArrayLike, truth: ArrayLike) -> float:
     """Adjusted Rand index of two labellings [n]: 1 for the same partition, about 0 for unrelated ones.
 
-    Source: Hubert & Arabie 1985 (`sklearn.metrics.adjusted_rand_score`).
+    Raises InputError for different lengths, none, and NaN, which is no label. Source: Hubert & Arabie 1985
+    (`sklearn.metrics.adjusted_rand_score`).
     """
     from sklearn.metrics import adjusted_rand_score
 
-    first, second = np.asarray(labels), np.asarray(truth)
+    first, second = checks.labels("labels", labels), checks.labels("labels", truth)
     if first.ndim != 1 or first.shape != second.shape or not len(first):
         raise InputError(f"labels have shapes {list(first.shape)} and {list(second.shape)}, and take [n] twice")
     return float(adjusted_rand_score(second, first))
@@ -298,7 +305,7 @@ def attainable_agreement(labels: ArrayLike, truth: ArrayLike) -> float:
     1 exactly where the regions are a refinement of `truth`: merging can only join regions, so below 1 no order of
     merges finds it. Raises as `partition_agreement` does.
     """
-    first, second = np.asarray(labels), np.asarray(truth)
+    first, second = checks.labels("labels", labels), checks.labels("labels", truth)
     if first.ndim != 1 or first.shape != second.shape or not len(first):
         raise InputError(f"labels have shapes {list(first.shape)} and {list(second.shape)}, and take [n] twice")
     regions, of = np.unique(first, return_inverse=True)
@@ -540,24 +547,20 @@ def _fidelity(squares: float, hits: float, y: Float64) -> Fidelity:
     return Fidelity(float(hits / len(y)), float(squares / y.size), float(explained))
 
 
-def _plain(values: ArrayLike | Tensor) -> Float64:
-    return np.asarray(values.detach().cpu().numpy() if isinstance(values, Tensor) else values, np.float64)
+def _plain(what: str, values: ArrayLike | Tensor) -> Float64:
+    return tensor_checks.array(what, values).astype(np.float64, copy=False)
 
 
 def _inputs(x: ArrayLike | Tensor) -> NDArray[np.floating]:
-    values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-    if values.ndim < 2 or not len(values):
+    values = tensor_checks.array("inputs", x)
+    if values.ndim < 2 or not values.size:
         raise InputError(f"inputs have shape {list(values.shape)}, and take [samples, ...] with at least one sample")
-    if values.dtype.kind != "f":
-        values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise InputError("inputs hold NaN or infinite numbers, and take finite ones")
     return values.reshape(len(values), -1)
 
 
 def _outputs(y: ArrayLike | Tensor) -> Float64:
-    values = _plain(y)
-    if values.ndim != 2 or not np.isfinite(values).all():
+    values = _plain("outputs", y)
+    if values.ndim != 2 or not values.shape[1]:
         raise InputError(f"outputs have shape {list(values.shape)}, and take finite numbers, [samples, outputs]")
     return values
 
@@ -568,7 +571,7 @@ def _check(x: NDArray[np.floating], y: Float64, labels: NDArray[np.integer], ome
         raise InputError(
             f"maps {list(omega.shape)}, {list(b.shape)} do not fit inputs {list(x.shape)} and outputs {list(y.shape)}"
         )
-    if labels.shape != (len(x),) or labels.dtype.kind not in "iu":
+    if labels.shape != (len(x),):
         raise InputError(f"labels are {labels.dtype} of shape {list(labels.shape)}, and take whole numbers, [{len(x)}]")
     if labels.min() < 0 or labels.max() >= regions:
         raise InputError(f"labels go from {labels.min()} to {labels.max()}, of {regions} regions counted from 0")

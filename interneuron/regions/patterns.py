@@ -8,6 +8,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from interneuron import checks
 from interneuron.errors import InputError
 from interneuron.regions.piecewise import Codes, PiecewiseAffine, Site, piecewise_affine
 
@@ -110,6 +111,8 @@ def _regions(rows: Packed, words: NDArray[np.uint64], hashes: NDArray[np.uint64]
 
 
 def _packed(packed: ArrayLike) -> Packed:
+    if not isinstance(packed, np.ndarray) or np.ma.is_masked(packed):
+        checks.whole("patterns", packed)
     rows = np.asarray(packed)
     if rows.ndim != 2 or rows.dtype != np.uint8:
         raise InputError(

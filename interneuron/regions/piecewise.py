@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import inf, prod
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from interneuron import checks
 from interneuron.errors import InputError
 
 
@@ -70,6 +72,11 @@ _ARGUMENTS["max_pool2d_with_indices"] = _ARGUMENTS["max_pool2d"]
 _TAKEN = (
     "Linear, Conv, ReLU, LeakyReLU, PReLU, Hardtanh, ReLU6, MaxPool, AvgPool, BatchNorm in eval mode, Dropout in eval "
     "mode, sums, concatenation and reshaping"
+)
+
+_ROWS = "runs on {}, whose first axis is not that of the {} samples, and a map takes one row a sample"
+_OVERWRITES = (
+    "the network overwrites numbers in place that its own gradient is made of, and a map takes one that has a gradient"
 )
 
 _OPERATORS = {
@@ -269,10 +276,12 @@ class PiecewiseAffine:
         _check_modules(network)
         self.network, self.device = network, x.device
         self._fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+        # What a forward pass writes into is a copy.
+        self._fixed |= {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
         two = x[[0, min(1, len(x) - 1)]]
         with torch.enable_grad(), _places(network) as place:
             leaf = two.detach().clone().requires_grad_()
-            trace = _Trace(place, logits)
+            trace = _Trace(place, logits, len(two))
             source = leaf.clone()
             try:
                 with trace:
@@ -280,6 +289,8 @@ class PiecewiseAffine:
             except InputError:
                 raise
             except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError) as error:
+                if "inplace" in str(error) or "in-place" in str(error):
+                    raise InputError(_OVERWRITES) from error
                 raise InputError(
                     f"inputs of shape {list(x.shape)} do not pass the network: {str(error).splitlines()[0]}"
                 ) from error
@@ -304,7 +315,7 @@ class PiecewiseAffine:
         """
         if self.chain is not None:
             return self._along(x.flatten(1), codes)
-        run = _Run(self._numbers, self._kinds, codes, self._end)
+        run = _Run(len(x), self._numbers, self._kinds, codes, self._end)
         with run:
             y = self._forward(x.clone())
         y = run.ended(y)
@@ -320,7 +331,7 @@ class PiecewiseAffine:
 
     def watched(self, x: Tensor, watch: Callable[[int, Branching, Tensor, Tensor], None]) -> None:
         """Run x, and call watch(site, operation, branches, pre-activations) at every site."""
-        with _Run(self._numbers, self._kinds, None, self._end, watch):
+        with _Run(len(x), self._numbers, self._kinds, None, self._end, watch):
             self._forward(x.clone())
 
     def _along(self, h: Tensor, codes: Codes | None) -> tuple[Tensor, Codes]:
@@ -347,14 +358,12 @@ class PiecewiseAffine:
             first = torch.autograd.grad(total[0], leaf, retain_graph=True)[0]
             second = torch.autograd.grad(total[1], leaf)[0]
         except RuntimeError as error:
-            raise InputError(
-                "the network overwrites numbers in place that its own gradient is made of, and a map takes one that has"
-                " a gradient"
-            ) from error
+            raise InputError(_OVERWRITES) from error
         if first[1].any() or second[0].any():
             raise InputError("the network mixes its samples with each other, and a map takes one that does not")
         with torch.no_grad():
-            _, codes = self.run(leaf)
+            again, codes = self.run(leaf)
+            self._verify_again(y, again, leaf)
             constant = (self.run(torch.zeros_like(leaf), codes)[0] * weights).sum(1)
             products = torch.stack([(first[0] * leaf[0]), (second[1] * leaf[1])]).flatten(1)
             scale = torch.maximum(products.abs().sum(1) + constant.abs(), total.abs())
@@ -365,10 +374,36 @@ class PiecewiseAffine:
                     " precision, or holds compiled code whose operations cannot be seen"
                 )
 
+    def _verify_again(self, y: Tensor, again: Tensor, leaf: Tensor) -> None:
+        """Refuse what gives a sample other numbers in a second call, or alone."""
+        if not _near(again, y):
+            raise InputError(
+                "the network gives the same inputs other numbers in a second call, and a map takes one that draws"
+                " nothing and keeps nothing from one call to the next"
+            )
+        try:
+            alone, _ = self.run(leaf[:1])
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            raise InputError(
+                f"the network takes two samples, but not one alone: {str(error).splitlines()[0]}"
+            ) from error
+        if alone.shape != y[:1].shape or not _near(alone, y[:1]):
+            raise InputError(
+                "the network gives a sample other numbers alone than beside another, and a map takes one that treats"
+                " its samples one by one"
+            )
+
 
 def piecewise_affine(network: nn.Module, x: ArrayLike | Tensor, logits: bool) -> tuple[PiecewiseAffine, Tensor]:
     """The network as traced on x, and x as a tensor. Raises InputError as the package's docstring says."""
-    values = x if isinstance(x, Tensor) else torch.as_tensor(x)
+    if not isinstance(network, nn.Module):
+        raise InputError(f"the network is a {type(network).__name__}, and a map takes a torch.nn.Module")
+    if isinstance(x, Tensor):
+        values = x
+    else:
+        checks.numbers("inputs", x)
+        # A list has torch's default type, an array its own.
+        values = torch.as_tensor(x) if isinstance(x, list | tuple) else torch.from_numpy(np.array(x))
     if values.ndim < 2 or not len(values) or not values[0].numel():
         raise InputError(f"inputs have shape {list(values.shape)}, and take [samples, ...] with at least one sample")
     parameter = next((p for p in network.parameters() if p.is_floating_point()), None)
@@ -417,9 +452,9 @@ class _Mode(TorchFunctionMode):
 class _Trace(_Mode):
     """Checks every operation on numbers that depend on the input (those that require gradients: parameters do not)."""
 
-    def __init__(self, place: Sequence[tuple[str, nn.Module]], logits: bool) -> None:
+    def __init__(self, place: Sequence[tuple[str, nn.Module]], logits: bool, samples: int) -> None:
         super().__init__()
-        self.place, self.logits = place, logits
+        self.place, self.logits, self.samples = place, logits, samples
         self.kinds: list[Branching] = []
         self.names: list[str] = []
         self.codes: Codes = []
@@ -481,6 +516,18 @@ class _Trace(_Mode):
             raise InputError(f"{self._where(name)} has bounds or slopes that depend on the input: it is not affine")
         if bound.get("return_indices"):
             raise InputError(f"{self._where(name)} returns indices, which are no affine function of the input")
+        if bound.get("out") is not None:
+            raise InputError(
+                f"{self._where(name)} writes into out=, and a map takes operations that return what is new"
+            )
+        z = bound["input"]
+        if z.ndim and len(z) != self.samples:
+            raise InputError(f"{self._where(name)} {_ROWS.format(list(z.shape), self.samples)}")
+        for bounds in (bound.get(key) for key in ("min", "max")):
+            if isinstance(bounds, Tensor) and bounds.ndim >= z.ndim and len(bounds) > 1:
+                raise InputError(
+                    f"{self._where(name)} has bounds of its own for each sample: they take the same for all"
+                )
         if name.startswith("max_pool") and bound["input"].ndim != 2 + int(name[8]):
             raise InputError(f"{self._where(name)} has an input without axes for samples and channels")
         return _kind(name, bound)
@@ -526,6 +573,7 @@ class _Run(_Mode):
 
     def __init__(
         self,
+        samples: int,
         numbers: Mapping[int, int],
         kinds: Sequence[Branching],
         codes: Codes | None,
@@ -533,7 +581,8 @@ class _Run(_Mode):
         watch: Callable[[int, Branching, Tensor, Tensor], None] | None = None,
     ) -> None:
         super().__init__()
-        self.numbers, self.kinds, self.held, self.end, self.watch = numbers, kinds, codes, end, watch
+        self.samples, self.numbers, self.kinds, self.held = samples, numbers, kinds, codes
+        self.end, self.watch = end, watch
         self.codes: Codes = []
 
     def handle(self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -542,6 +591,8 @@ class _Run(_Mode):
             bound = _bound(name, args, kwargs)
             held = None if self.held is None else self.held[site]
             z = bound["input"]
+            if len(z) != self.samples:
+                raise InputError(f"{name} {_ROWS.format(list(z.shape), self.samples)}")
             if self.watch is not None:
                 self.watch(site, self.kinds[site], self.kinds[site].code(z), z)
             y, code = _branch(self.kinds[site], bound, _in_place(func), held)
@@ -565,7 +616,7 @@ def _kind(name: str, bound: dict[str, Any]) -> Branching:
     if name == "leaky_relu":
         return Hinge(bound.get("negative_slope", 0.01))
     if name == "prelu":
-        return Hinge(bound["weight"])
+        return Hinge(bound["weight"].clone())
     if name == "relu6":
         return Clip(0.0, 6.0)
     if name == "hardtanh":
@@ -576,7 +627,7 @@ def _kind(name: str, bound: dict[str, Any]) -> Branching:
     low, high = -inf if low is None else low, inf if high is None else high
     # Where they cross, the upper bound counts.
     if isinstance(low, Tensor) or isinstance(high, Tensor):
-        return Clip(torch.minimum(torch.as_tensor(low), torch.as_tensor(high)), high)
+        return Clip(torch.minimum(torch.as_tensor(low), torch.as_tensor(high)), torch.as_tensor(high).clone())
     return Clip(min(low, high), high)
 
 
@@ -585,6 +636,11 @@ def _bound(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str
     if "self" in bound:
         bound["input"] = bound.pop("self")
     return bound
+
+
+def _near(a: Tensor, b: Tensor) -> bool:
+    """Whether outputs are the same but for rounding; those of lower precision are refused later."""
+    return bool(((a - b).abs() <= 1e-3 * b.abs().amax()).all())
 
 
 def _in_place(func: Any) -> bool:
