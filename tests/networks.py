@@ -258,7 +258,8 @@ class Specimen:
     - `never`: a pattern of the sentence of all methods that need the output, and of those that look at layers unless
       what they give is right; penalties, which are of a batch as it passes, may work.
 
-    Layers that give something else than a tensor, and modules that are never called, are refused by name everywhere.
+    Layers that give something else than a tensor, and modules that are never called, are refused by name everywhere;
+    the tensors in a tuple, list, dict, named tuple or data class are layers of their own: `lstm[0]`, `output[logits]`.
 
     `layers`: those that tests look at where all of them would take too long. `tolerance`: of one sample alone against
     the batch, relative to the largest number. `unfused`: by how much a hook may change a result, since it makes torch
@@ -401,7 +402,7 @@ def _steps_of_shape(m, x):
 
 def _steps_of_data(m, x):
     h = m.l(x)
-    for _ in range(1 + int(x[:, 0].max() > 0)):
+    for _ in range(1 + int(x[:, 0].max() > 0.5)):  # The first sample alone takes one step.
         h = m.k(h).tanh()
     return m.o(h)
 
@@ -421,10 +422,15 @@ def _cells(m, x):
 
 
 def _packed(m, x):
-    lengths = (x[:, :, 0] > 0).sum(1).clamp(min=1)
+    lengths = 1 + (x[:, 0, 0] > 0).long()
     rows = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     steps = nn.utils.rnn.PackedSequence(m.l(rows.data), *rows[1:])
     return m.o(nn.utils.rnn.pad_packed_sequence(steps, batch_first=True, total_length=x.shape[1])[0].sum(1))
+
+
+def _sorted(m, x):
+    order = x[:, 0].argsort(descending=True)  # Of the first two samples, the second comes first.
+    return m.o(m.l(x[order])[order.argsort()].relu())
 
 
 def _one_by_one(m, x):
@@ -433,10 +439,10 @@ def _one_by_one(m, x):
 
 def _experts(m, x):
     h = torch.zeros(len(x), 5)
-    first = m.gate(x).argmax(1) == 0
+    first = x[:, 0] < 0.5  # Of the first two samples, one.
     for chosen, expert in ((first, m.a), (~first, m.b)):
         h[chosen] = expert(x[chosen])
-    return m.o(h)
+    return m.o(h * m.gate(x).sigmoid())
 
 
 def _checkpointed(reentrant):
@@ -668,7 +674,7 @@ ZOO: dict[str, Specimen] = {
     "identities": Specimen(lambda: nn.Sequential(nn.Identity(), nn.Linear(4, 5), nn.Identity(), nn.Linear(5, 3))),
     "empty Sequential": Specimen(lambda: nn.Sequential(nn.Sequential(), nn.Linear(4, 3))),
     "layer without units": Specimen(lambda: nn.Sequential(nn.Linear(4, 0), nn.ReLU(), nn.Linear(0, 3))),
-    "layer without gradients": Specimen(_flat(_without_gradient)),
+    "layer without gradients": Specimen(_flat(_without_gradient), either={"l"}),
     "steps by the input's length": Specimen(
         lambda: Net(_steps_of_shape, l=nn.Linear(3, 5), k=nn.Linear(5, 5), o=nn.Linear(5, 3)), (4, 3)
     ),
@@ -743,13 +749,10 @@ ZOO: dict[str, Specimen] = {
         _flat(lambda m, x: m.o(m.l(torch.cat([x, -x])).relu().unflatten(0, (2, -1)).mean(0))), either={"l"}
     ),
     "samples turned around": Specimen(_flat(lambda m, x: m.o(m.l(x.flip(0)).flip(0).relu())), refused={"l": r"\bl\b"}),
-    "samples sorted": Specimen(
-        _flat(lambda m, x: m.o(m.l(x[x[:, 0].argsort()])[x[:, 0].argsort().argsort()].relu())),
-        refused={"l": r"\bl\b"},
-    ),
+    "samples sorted": Specimen(_flat(_sorted), refused={"l": r"\bl\b"}),
     "one by one": Specimen(_flat(_one_by_one), refused={"l": r"\bl\b"}, either={"input", "o", "output"}),
     "experts": Specimen(
-        lambda: Net(_experts, gate=nn.Linear(4, 2), a=nn.Linear(4, 5), b=nn.Linear(4, 5), o=nn.Linear(5, 3)),
+        lambda: Net(_experts, gate=nn.Linear(4, 1), a=nn.Linear(4, 5), b=nn.Linear(4, 5), o=nn.Linear(5, 3)),
         refused={"a": r"\ba\b", "b": r"\bb\b"},
         either={"input", "gate", "o", "output"},
     ),
@@ -823,7 +826,9 @@ ZOO: dict[str, Specimen] = {
     "layer by its weight": Specimen(_flat(lambda m, x: m.o(functional.linear(x, m.l.weight, m.l.bias)))),
     "layer by its forward": Specimen(_flat(lambda m, x: m.o(m.l.forward(x).relu()))),
     # Outputs and layers that are no tensors.
-    "tuple": Specimen(_flat(lambda m, x: (m.o(m.l(x)), m.l.bias)), output="tuple"),
+    "tuple": Specimen(
+        _flat(lambda m, x: (m.o(m.l(x)), m.l.bias)), output="tuple", refused={"output[1]": r"output\[1\]"}
+    ),
     "list": Specimen(_flat(lambda m, x: [m.o(m.l(x))]), output="list"),
     "dict": Specimen(_flat(lambda m, x: {"logits": m.o(m.l(x))}), output="dict"),
     "named tuple": Specimen(_flat(lambda m, x: Two(m.o(m.l(x)), x)), output="Two|tuple"),
@@ -896,7 +901,7 @@ ZOO: dict[str, Specimen] = {
         lambda: _small(nn.BatchNorm1d(5, track_running_stats=False)), never=r"'2'.*BatchNorm1d"
     ),
     "images normalised by the batch": Specimen(
-        lambda: _convolutions(nn.BatchNorm2d(4, track_running_stats=False)), (3, 6, 6), never=r"'1'.*BatchNorm2d"
+        lambda: _convolutions(nn.BatchNorm2d(4, track_running_stats=False)), (3, 6, 6), never=r"1'.*BatchNorm2d"
     ),
     "normalised by a function": Specimen(
         _flat(lambda m, x: m.o(functional.batch_norm(m.l(x), None, None, training=True))), never=BATCH

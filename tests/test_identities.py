@@ -5,6 +5,7 @@ method gives is what a hook of a few lines gives, on a network of its own and on
 sentence that refuses, as the zoo says of each network and layer: no other error, and no other number.
 """
 
+import dataclasses
 import random
 import re
 from collections import Counter
@@ -62,34 +63,39 @@ class Oracle:
         for path, module, call, given in seen:
             self.calls[path if count[path] == 1 and path not in ENDS else f"{path}#{call}"] = (module, call, given)
         self.calls["output"] = (None, 0, output)
+        for layer, (module, call, given) in list(self.calls.items()):
+            self.calls |= {layer + key: (module, call, part) for key, part in parts(given)}
         self.idle = [path for path in paths if path not in count]
 
     def tensor(self, layer):
-        """What a layer gives for the first sample, None where that is no tensor."""
+        """What a layer gives for the first sample, None where that is no plain tensor."""
         given = self.calls[layer][2] if layer in self.calls else None
-        return given if isinstance(given, Tensor) and not given.is_nested else None
+        if not isinstance(given, Tensor) or given.is_nested or torch._C._functorch.is_functorch_wrapped_tensor(given):
+            return None
+        return given
 
     def units(self, layer):
         return 1 if self.tensor(layer) is None else rows(self.tensor(layer), len(self.samples[0])).shape[1]
 
     def output(self, x, actions=None):
         """The network's output for one sample [1, ...]; actions, by layer, see its tensor and may replace it."""
-        count, inside, actions = Counter(), {}, actions or {}
-        for layer in actions.keys() - set(ENDS):
-            module, call, _ = self.calls[layer]
-            inside.setdefault(module, {})[call] = actions[layer]
+        count, inside = Counter(), {self.calls[layer][0] for layer in actions or {}} - {None}
+
+        def act(place, given):
+            """What becomes of what a layer gives, or of its parts, by its module and the number of the call."""
+            for layer, action in (actions or {}).items():
+                if self.calls[layer][:2] == place[:2] and (place[0] or layer.startswith(place[2])):
+                    key = re.search(r"(\[.*)?$", layer)[0]
+                    changed = action(dict([("", given), *parts(given)])[key])
+                    given = given if changed is None else with_part(given, key, changed)
+            return given
 
         def hook(module, args, given):
-            action = inside[module].get(count[module])
             count[module] += 1
-            return None if action is None else action(given)
-
-        def end(layer, y):
-            changed = actions[layer](y) if layer in actions else None
-            return y if changed is None else changed
+            return act((module, count[module] - 1, ""), given)
 
         with hooks(*((module, hook) for module in inside)), seeded():
-            return end("output", self.network(end("input", x.clone())))
+            return act((None, 0, "output"), self.network(act((None, 0, "input"), x.clone())))
 
     def activations(self, x, layers):
         """The layers' tensors for one sample, [1, units], as they were when their calls returned."""
@@ -125,7 +131,7 @@ class Case:
 
     def name(self, layer, inside=""):
         """The name of a layer in the user's network, which may have something around it, or around a part of it."""
-        if layer in ENDS:
+        if layer.partition("[")[0] in ENDS:
             return layer
         return next((name for name in self.names if plain_name(name) == inside + layer), inside + layer)
 
@@ -136,7 +142,7 @@ class Case:
         patterns = [one.refused[layer] for layer in layers if layer in one.refused]
         for layer in layers:
             if layer not in ENDS and oracle.tensor(layer) is None:
-                patterns.append(rf"{re.escape(layer.rpartition('#')[0] or layer)}\b")
+                patterns.append(re.escape(layer.rpartition("#")[0] or layer))
             if layer not in ENDS and one.closed:
                 patterns.append(one.closed)
         patterns += [one.output] if one.output and output else []
@@ -148,7 +154,7 @@ class Case:
         return bool(one.never or one.closed) or one.either == ALL or any(layer in one.either for layer in layers)
 
     def judge(self, what, right, patterns, either, function, *arguments, tolerance=None, check=True):
-        """Note it unless function(*arguments) gives what is right, or refuses as it should or may."""
+        """Note it unless function(*arguments) gives what is right (None: anything), or refuses as it should or may."""
         problems, got, refusal = [], None, ""
         with seeded():
             before = state(self.network, *arguments)
@@ -166,8 +172,8 @@ class Case:
             problems.append(f"refused: {refusal[:200]}")
         elif got is not None and patterns:
             problems.append("not refused")
-        elif got is not None:
-            problems += off(got, right(), self.specimen.tolerance if tolerance is None else tolerance)
+        elif got is not None and (truth := right()) is not None:
+            problems += off(got, truth, self.specimen.tolerance if tolerance is None else tolerance)
         self.wrong += [f"{what}: {problem}" for problem in problems]
 
     def verdict(self):
@@ -177,6 +183,8 @@ class Case:
 
 def rows(y, n):
     """What a plain network gives for n samples, [n, units]: for one of them, whatever its axes are."""
+    if n > 1 and n in y.shape:
+        return by_sample(y, n)
     return y.reshape(n, y.numel() // n) if y.numel() % n == 0 else y.reshape(1, -1)
 
 
@@ -191,6 +199,35 @@ def listed(network, x):
 
 def plain_name(name):
     return ".".join(part for part in name.split(".") if part not in AROUND)
+
+
+def parts(given):
+    """The tensors in a structure, each with its keys: `[0]`, `[1][0]`, `[logits]`."""
+    for key, one in items(given):
+        yield from [(f"[{key}]", one)] if isinstance(one, Tensor) else ((f"[{key}]{k}", part) for k, part in parts(one))
+
+
+def items(given):
+    if isinstance(given, dict):
+        return list(given.items())
+    if hasattr(given, "_fields"):
+        return list(given._asdict().items())
+    if isinstance(given, tuple | list):
+        return list(enumerate(given))
+    return list(vars(given).items()) if dataclasses.is_dataclass(given) else []
+
+
+def with_part(given, keys, part):
+    """The structure with another tensor at its keys."""
+    if not keys:
+        return part
+    key, rest = re.fullmatch(r"\[(.*?)\](.*)", keys).groups()
+    changed = {k: with_part(one, rest, part) if str(k) == key else one for k, one in items(given)}
+    if isinstance(given, dict):
+        return changed
+    if hasattr(given, "_fields") or dataclasses.is_dataclass(given):
+        return type(given)(**changed)
+    return type(given)(changed.values())
 
 
 @contextmanager
@@ -243,6 +280,8 @@ def off(got, right, tolerance):
         return [f"has the shape {list(got.shape)}, not {list(right.shape)}"]
     if not right.numel():
         return []
+    if right.is_floating_point() and got.is_floating_point() and torch.equal(got.isnan(), right.isnan()):
+        got, right = got.nan_to_num(), right.nan_to_num()
     kind = torch.complex128 if right.is_complex() else torch.float64
     error, scale = (got.to(kind) - right.to(kind)).abs().max().item(), right.to(kind).abs().max().item()
     return [] if error <= tolerance * max(1.0, scale) else [f"is off by {error:.3g}, at numbers up to {scale:.3g}"]
@@ -386,7 +425,10 @@ def test_a_lesion_of_nothing_and_one_that_sets_what_is_there_change_nothing(name
             with torch.no_grad():
                 value = case.oracle.activations(equal[:1], [layer])[layer][0]
             arguments = case.network, equal, case.name(layer), all_, value
-            case.judge(f"what is there in {layer}", lambda: plain(equal), patterns, either, lesioned, *arguments)
+            # Equal samples don't show what is wrong with a layer, nor do they suffer from it.
+            unseen = [] if layer in case.specimen.refused else patterns
+            either |= layer in case.specimen.refused
+            case.judge(f"what is there in {layer}", lambda: plain(equal), unseen, either, lesioned, *arguments)
 
     for layer in case.layers:
         look(layer)
@@ -415,7 +457,8 @@ def test_effects_of_inputs_are_those_of_a_loop(name):
             x = draws.flatten(0, 1).clone()
             x[:, 0] = alpha
             some = x.view(-1, *sample).split(len(x) if case.specimen.never else 1)
-            found = [case.oracle.activations(one, [layer])[layer] for one in some]
+            # A layer that is not called for these inputs has no numbers.
+            found = [case.oracle.activations(one, [layer]).get(layer, torch.full((1, 1), torch.nan)) for one in some]
             means.append(torch.cat(found).double().mean(0, keepdim=True))
         return torch.cat(means) - torch.cat(means).mean(0)
 
@@ -454,7 +497,7 @@ def test_saliency_is_that_of_one_image_at_a_time(name, function):
     @torch.no_grad()
     def score(mask=None):
         filled = image if mask is None else torch.where(torch.from_numpy(mask), torch.zeros(()), image)
-        return case.oracle.output(filled[None])[0, target].item()
+        return case.oracle.output(filled[None]).flatten()[target].item()
 
     def masked():
         return np.array([abs(score() - score(labels[0] == part)) for part in (0, 1)])
@@ -497,7 +540,7 @@ def test_grad_cam_is_that_of_a_plain_hook(name):
             kept.append((y.detach().clone(), torch.zeros_like(y, requires_grad=True)))
             return y + kept[0][1]
 
-        score = case.oracle.output(image[None], {layer: shift})[0, 1]
+        score = case.oracle.output(image[None], {layer: shift}).flatten()[1]
         ((maps, shifted),) = kept
         (slope,) = torch.autograd.grad(score, shifted, allow_unused=True)
         slope = torch.zeros_like(maps) if slope is None else slope
@@ -550,15 +593,23 @@ def test_penalties_and_their_gradients_are_those_of_the_formula(name):
         # z' L z of a path: the squares of the differences between neighbours.
         return with_gradients(torch.cat(kept).diff().square().sum(1).mean(), case.oracle.network)
 
+    def steady(layer):
+        """The formula's numbers, None where the network itself has others each time."""
+        found = formula(layer)
+        return None if off(formula(layer), found, case.specimen.tolerance) else found
+
     def look(layer):
         given, patterns = case.oracle.tensor(layer), [] if together else case.refusals(layer, output=False)
+        # Nor does a mean over samples suffer where they change places.
+        free = layer in case.specimen.refused
+        patterns = [] if free else patterns
         if given is not None and case.oracle.units(layer) < 2:
             return
         graph = lattices.paths(1, max(case.oracle.units(layer), 2))
-        either = case.may_refuse(layer) or (given is not None and not given.is_floating_point())
+        either = free or case.may_refuse(layer) or (given is not None and not given.is_floating_point())
         arguments = case.network, case.x, case.name(layer), graph
         case.judge(f"{layer}, entered", lambda: 0, patterns, either, entered, *arguments)
-        case.judge(layer, lambda: formula(layer), patterns, either, penalised, *arguments, check=False)
+        case.judge(layer, lambda: steady(layer), patterns, either, penalised, *arguments, check=False)
 
     for layer in case.layers:
         look(layer)
