@@ -436,3 +436,18 @@ def test_every_layer_of_a_deep_perceptron_counts():
         torch.testing.assert_close(jacobian(network, x), changed)
         assert not torch.allclose(omega, changed)
         weight.data /= 2
+
+
+def test_compiled_networks_are_read_as_they_were_written():
+    network = perceptron(5, 7, 3)
+    x = inputs(6, (5,))
+    right = regions.affine_maps(network, x)
+    for compiled in (
+        torch.compile(network, backend="eager"),
+        nn.Sequential(torch.compile(network, backend="eager"), nn.Identity()),
+    ):
+        with torch.no_grad():
+            compiled(x)
+        found = regions.affine_maps(compiled, x)
+        assert torch.equal(found.omega, right.omega)
+        assert torch.equal(found.b, right.b)

@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from interneuron import checks
 from interneuron.errors import InputError
+from interneuron.inspection import check_modules, eager, unwrapped
 
 
 def _set(names: str) -> frozenset[str]:
@@ -273,7 +274,8 @@ class PiecewiseAffine:
     """
 
     def __init__(self, network: nn.Module, x: Tensor, logits: bool = False) -> None:
-        _check_modules(network)
+        network = unwrapped(network)
+        check_modules(network)
         self.network, self.device = network, x.device
         self._fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
         # What a forward pass writes into is a copy.
@@ -346,7 +348,8 @@ class PiecewiseAffine:
         return h, taken
 
     def _forward(self, x: Tensor) -> Any:
-        return functional_call(self.network, self._fixed, (x,))
+        with eager():
+            return functional_call(self.network, self._fixed, (x,))
 
     def _verify(self, leaf: Tensor, y: Tensor) -> None:
         """Refuse what the operations seen do not explain: samples that mix, and compiled code that they miss."""
@@ -688,15 +691,6 @@ def _sites(trace: _Trace) -> tuple[Site, ...]:
         sites.append(Site(f"{name}#{calls[name]}" if total[name] > 1 else name, code[0].numel(), kind.bits))
         calls[name] += 1
     return tuple(sites)
-
-
-def _check_modules(network: nn.Module) -> None:
-    for path, module in network.named_modules():
-        shown = f"module {path!r} ({type(module).__name__})" if path else f"the network ({type(module).__name__})"
-        if isinstance(module, torch.jit.ScriptModule):
-            raise InputError(f"{shown} is TorchScript, whose operations cannot be seen: give the module it was made of")
-        if module.training and isinstance(module, nn.modules.dropout._DropoutNd | nn.modules.batchnorm._NormBase):
-            raise InputError(f"{shown} is in training mode: call eval() first")
 
 
 @contextmanager
