@@ -458,7 +458,8 @@ def test_effects_of_inputs_are_those_of_a_loop(name):
             x[:, 0] = alpha
             some = x.view(-1, *sample).split(len(x) if case.specimen.never else 1)
             # A layer that is not called for these inputs has no numbers.
-            found = [case.oracle.activations(one, [layer]).get(layer, torch.full((1, 1), torch.nan)) for one in some]
+            none = torch.full((1, case.oracle.units(layer)), torch.nan)
+            found = [case.oracle.activations(one, [layer]).get(layer, none) for one in some]
             means.append(torch.cat(found).double().mean(0, keepdim=True))
         return torch.cat(means) - torch.cat(means).mean(0)
 

@@ -208,7 +208,7 @@ def test_what_does_not_fit_is_refused():
         (lambda: regions.permutation_importance(network, x, [0, 1]), r"classes have shape \[2\], and take \[5\]"),
         (lambda: regions.integrated_gradients(network, x, x[:2]), r"baseline has shape \[2, 4\]"),
         (lambda: regions.integrated_gradients(network, x, x[0, :3]), r"baseline has shape \[1, 3\]"),
-        (lambda: regions.integrated_gradients(network, x, x[0] * torch.nan), "baseline holds NaN"),
+        (lambda: regions.integrated_gradients(network, x, x[0] * torch.nan), "baselines hold NaN"),
         (lambda: regions.integrated_gradients(network, x, outputs=[5]), r"outputs \[5\] asked for"),
     ):
         with pytest.raises(InputError, match=sentence):

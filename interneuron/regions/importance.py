@@ -168,7 +168,9 @@ def integrated_gradients(
     2017, equation 1.
     """
     program, values = piecewise_affine(network, x, logits)
-    start = torch.zeros_like(values[:1]) if baseline is None else tensor_checks.numbers("baseline", baseline).to(values)
+    start = (
+        torch.zeros_like(values[:1]) if baseline is None else tensor_checks.numbers("baselines", baseline).to(values)
+    )
     if start.ndim < values.ndim:
         start = start[None]
     if start.shape[1:] != values.shape[1:] or len(start) not in (1, len(values)):
