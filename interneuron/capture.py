@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from interneuron.errors import InputError
 from interneuron.inspection import Inspection, Layer, eager, inputs, inspect, parts, with_part
@@ -119,7 +120,11 @@ def hooked(
         seen[layer.name] = name
         watched = inside[layer.module][layer.call] if layer.module is not None else ends[layer.name.partition("[")[0]]
         watched.append((layer, name))
+    network, handles = inspection.network, []
+    assert isinstance(network, nn.Module)
+    expected = inspection.runs() if independent else {}
     calls: Counter[nn.Module] = Counter()
+    ran: Counter[nn.Module] = Counter()
     versions: dict[nn.Module, list[tuple[Tensor, int]]] = {}
     samples, running = 0, False
 
@@ -148,6 +153,7 @@ def hooked(
     def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nonlocal samples, running
         calls.clear()
+        ran.clear()
         running = True
         samples = next((len(one) for _, one in parts((args, kwargs)) if one.ndim), 0)
         return ((changed(args[0], ends["input"]), *args[1:]), kwargs) if ends["input"] else None
@@ -162,7 +168,18 @@ def hooked(
                         f"layer {layers[0][1]!r} did not run in this pass, as it did for two samples: it takes a "
                         "network that runs alike for all inputs"
                     )
+        for submodule, runs in expected.items():
+            # None is as it should be where torch runs a layer's parts fused.
+            if ran[submodule] not in (0, runs):
+                path = next(path for path, one in network.named_modules() if one is submodule)
+                raise InputError(
+                    f"module {path!r} runs {ran[submodule]} times in this pass, and {runs} for two samples: it takes a "
+                    "network that runs alike for all inputs"
+                )
         return changed(output, ends["output"])
+
+    def count(submodule: nn.Module, _: Any) -> None:
+        ran[submodule] += 1
 
     def before(submodule: nn.Module, args: Any, kwargs: Any) -> None:
         versions[submodule] = [(one, one._version) for _, one in parts((args, kwargs)) if not one.is_inference()]
@@ -185,12 +202,13 @@ def hooked(
             changed(output, inside[submodule][call], versions.pop(submodule, ())) if call in inside[submodule] else None
         )
 
-    network, handles = inspection.network, []
-    assert isinstance(network, nn.Module)
     with eager():
         try:
             handles.append(network.register_forward_pre_hook(enter, with_kwargs=True))
             handles.append(network.register_forward_hook(leave))
+            if expected:
+                # For all modules: with hooks of their own, torch's fused layers would run their parts one by one.
+                handles.append(register_module_forward_pre_hook(count))
             handles.extend(submodule.register_forward_pre_hook(before, with_kwargs=True) for submodule in inside)
             handles.extend(submodule.register_forward_hook(inner) for submodule in inside)
             yield run

@@ -445,8 +445,8 @@ def _expectations(
         return action
 
     moments = []
-    one = settings(z[:1, :1]).flatten(0, 2)
-    with torch.no_grad(), _watched(network, one, {layer: reduce(layer) for layer in layers}) as run:
+    some = settings(z[:1, :2]).flatten(0, 2)
+    with torch.no_grad(), _watched(network, some, {layer: reduce(layer) for layer in layers}) as run:
         for first in range(0, replicates, together):
             total: NDArray[np.float64] | float = 0.0
             for start in range(0, n, at_once):

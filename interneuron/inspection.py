@@ -97,8 +97,8 @@ class Inspection:
     layers: dict[str, Layer]
     alone: bool = True
     restless: bool = False
-    # Why what is not among the layers can't be watched; by path, how often each module runs and the type of what it
-    # gives; and, by each of its paths, the one that names a module.
+    # Why what is not among the layers can't be watched; by path (`output`: the network's), how often each module runs
+    # and the type of what it gives; and, by each of its paths, the one that names a module.
     _reasons: dict[str, str] = field(default_factory=dict)
     _runs: dict[str, tuple[int, str]] = field(default_factory=dict)
     _paths: dict[str, str] = field(default_factory=dict)
@@ -137,6 +137,12 @@ class Inspection:
                 "function that gives one of them"
             )
         return self.find("output")
+
+    def runs(self) -> dict[nn.Module, int]:
+        """How often each submodule ran."""
+        assert isinstance(self.network, nn.Module)
+        modules = {path: module for path, module in self.network.named_modules() if path and path not in ENDS}
+        return {module: self._runs[path][0] for path, module in modules.items() if path in self._runs}
 
     def run(self, x: Tensor) -> Any:
         """What the network gives for a copy of x [n, ...], which it may write into; of one sample that can't run alone,
@@ -302,10 +308,10 @@ def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
 
 
 def _another(x: Tensor) -> Tensor:
-    """A sample unlike x [1, ...], of the same numbers where they differ."""
+    """A sample unlike x [1, ...], in its sum too, with numbers in the same range."""
     other = x.flatten().roll(1).view(x.shape)
-    if x.is_floating_point() and torch.equal(other, x):
-        other = x / 2 + 0.5
+    if x.is_floating_point():
+        other = 0.75 * other if x.any() else x + 0.5
     return other
 
 

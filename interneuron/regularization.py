@@ -172,6 +172,8 @@ def regularised(
 
     def keep(name: str) -> Action:
         def action(y: Tensor) -> None:
+            if not y.is_floating_point():
+                raise InputError(f"layer {name!r} gives {y.dtype}, and a penalty takes floats")
             if torch.is_grad_enabled() != graded:
                 raise InputError(
                     f"layer {name!r} runs without gradients, under torch.no_grad or in gradient checkpointing with "
@@ -204,9 +206,9 @@ def regularised(
         graded = torch.is_grad_enabled()
 
     with ExitStack() as stack:
-        stack.callback(network.register_forward_pre_hook(start).remove)
         with _evaluating(network), torch.no_grad():
             run = stack.enter_context(hooked(network, x, {name: keep(name) for name in graphs}, independent=False))
+            stack.callback(network.register_forward_pre_hook(start, prepend=True).remove)
             run(inputs(x)[:1])
         penalties.clear()
         yield penalties
