@@ -219,6 +219,12 @@ def _outputs(network: Network, x: Tensor) -> int:
     with torch.enable_grad():
         leaf = x[:1].detach().clone().requires_grad_()
         logits = network(leaf.clone())
-        if not logits.requires_grad or torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] is None:
+        try:
+            slope = torch.autograd.grad(logits.sum(), leaf, allow_unused=True)[0] if logits.requires_grad else None
+        except RuntimeError as error:
+            raise InputError(
+                f"the network's logits have no gradient that can be had: {str(error).splitlines()[0]}"
+            ) from error
+        if slope is None:
             raise InputError("the network's logits have no gradient in its inputs; an attack takes some that have")
     return output.shape[0]

@@ -308,10 +308,11 @@ def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
 
 
 def _another(x: Tensor) -> Tensor:
-    """A sample unlike x [1, ...], in its sum too, with numbers in the same range."""
+    """A sample unlike x [1, ...], in its mean too, with numbers in the same range where x has a range."""
     other = x.flatten().roll(1).view(x.shape)
     if x.is_floating_point():
-        other = 0.75 * other if x.any() else x + 0.5
+        other = 0.75 * other + 0.25 * x.max()
+        other = other + 0.5 * torch.equal(other, x)
     return other
 
 

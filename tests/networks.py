@@ -400,13 +400,6 @@ def _steps_of_shape(m, x):
     return m.o(h)
 
 
-def _steps_of_data(m, x):
-    h = m.l(x)
-    for _ in range(1 + int(x[:, 0].max() > 0.5)):  # The first sample alone takes one step.
-        h = m.k(h).tanh()
-    return m.o(h)
-
-
 def _early_exit(m, x):
     h = m.l(x)
     for _ in range(1 + int((x[:, 2] > 1).any())):  # Only the third sample takes two steps.
@@ -922,7 +915,6 @@ ZOO: dict[str, Specimen] = {
     "less the first sample": Specimen(_flat(lambda m, x: m.o(m.l(x - x[0]))), never=BATCH),
     "mean over samples": Specimen(_flat(lambda m, x: m.o(m.l(x)).mean(0)), never=BATCH),
     "a loss": Specimen(_flat(lambda m, x: m.o(m.l(x)).square().mean()), never=BATCH),
-    "steps by the data": Specimen(_flat(_steps_of_data, k=nn.Linear(5, 5)), never=BATCH + r"|\bk\b"),
     "one more step for the third sample": Specimen(_flat(_early_exit, k=nn.Linear(5, 5)), never=BATCH + r"|\bk\b"),
     "fixed batch": Specimen(_flat(lambda m, x: m.o(m.l(x.view(3, 4)))), never="3|batch|shape"),
     "attention over samples": Specimen(

@@ -152,9 +152,9 @@ def hidden(*modules):
         ({"network": nn.Flatten(0)}, r"the network gives \[4\] for one input"),
         ({"network": lambda x: LINEAR(x).detach()}, "have no gradient in its inputs"),
         ({"network": lambda x: LINEAR(nn.functional.dropout(x))}, "the network draws random numbers"),
-        ({"network": lambda x: LINEAR(x - x.mean(0))}, "gives one sample other numbers in another batch"),
+        ({"network": lambda x: LINEAR(x - x.mean(0))}, "gives one sample differs from batch to batch"),
         ({"network": nn.Sequential(nn.BatchNorm1d(4), linear())}, "is in training mode: call eval"),
-        ({"network": hidden(nn.BatchNorm1d(4), linear())}, "gives one sample other numbers in another batch"),
+        ({"network": hidden(nn.BatchNorm1d(4), linear())}, "gives one sample differs from batch to batch"),
         ({"network": hidden(nn.Dropout(), linear())}, "the network draws random numbers"),
     ],
 )

@@ -28,6 +28,8 @@ everywhere = pytest.mark.parametrize("name", ZOO)
 on_images = pytest.mark.parametrize("name", [name for name, one in ZOO.items() if len(one.sample) == 3])
 
 ENDS = ("input", "output")
+# An attack watches no modules, so it can't see what only a third sample shows, and what a pass writes in buffers stays.
+UNSEEN = {"one more step for the third sample", "counted calls, in a buffer"}
 # Parts of a layer's name that come of what is around a network.
 AROUND = ("_orig_mod", "module")
 
@@ -617,7 +619,7 @@ def test_penalties_and_their_gradients_are_those_of_the_formula(name):
     case.verdict()
 
 
-@everywhere
+@pytest.mark.parametrize("name", [name for name in ZOO if name not in UNSEEN])
 def test_an_attack_is_that_on_one_sample_at_a_time(name):
     case = Case(name)
     x, given = case.x, case.oracle.tensor("output")

@@ -235,7 +235,7 @@ def photos(tmp_path_factory):
     settings = {
         "architecture": "photo-network",
         "arguments": PHOTO,
-        "checkpoint": {"format": "state-dict", "file": "net.pth"},
+        "checkpoint": {"format": "state-dict", "file": "net.pth", "key": None, "prefix": None},
     }
     run("convert", folder / "weights.safetensors", settings, files=[str(folder / "net.pth")])
     return folder, network.eval()
@@ -249,9 +249,9 @@ def test_a_published_network_is_converted_as_it_is(photos):
     settings = {
         "architecture": "photo-network",
         "arguments": PHOTO | {"classes": 6},
-        "checkpoint": {"format": "state-dict", "file": "net.pth"},
+        "checkpoint": {"format": "state-dict", "file": "net.pth", "key": None, "prefix": None},
     }
-    with pytest.raises(InputError, match=r"the checkpoint does not fit the network: network\.classifier\.1\.weight"):
+    with pytest.raises(InputError, match=r"the checkpoint does not fit the network: classifier\.1\.weight"):
         run("convert", folder / "w.safetensors", settings, files=[str(folder / "net.pth")])
 
 
@@ -263,7 +263,7 @@ def test_a_published_network_with_nan_is_refused(photos):
     settings = {
         "architecture": "photo-network",
         "arguments": PHOTO,
-        "checkpoint": {"format": "state-dict", "file": "nan.pth"},
+        "checkpoint": {"format": "state-dict", "file": "nan.pth", "key": None, "prefix": None},
     }
     with pytest.raises(InputError, match=r"features\.0\.bias of nan\.pth has NaN or infinite values"):
         run("convert", folder / "w.safetensors", settings, files=[str(folder / "nan.pth")])

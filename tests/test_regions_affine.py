@@ -63,7 +63,9 @@ def assert_exact(network, x):
     u, weights, offset, value = x.flatten(1).double(), omega.double(), b.double(), y.double()
     error = (torch.einsum("nkd,nd->nk", weights, u) + offset - value).abs()
     scale = torch.maximum(value.abs(), (weights * u[:, None]).abs().sum(2) + offset.abs())
-    assert (error <= TOLERANCE[x.dtype] * scale).all(), (error / scale).max()
+    # Where units are at their bounds, b is a sum of constants, which may cancel to something small.
+    bound = TOLERANCE[x.dtype] * torch.maximum(scale, 0.02 * value.abs().max())
+    assert (error <= bound).all(), (error - bound).max()
     scaled = torch.where(scale > 0, error / scale, 0)
     torch.testing.assert_close(regions.identity_error(omega, b, x, y), scaled, rtol=1e-6, atol=1e-15)
     return omega

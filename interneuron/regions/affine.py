@@ -82,9 +82,9 @@ def affine_maps(
     predicted class's alone ("predicted": the largest output, the only one where there is one), or these. Returns
     omega [n, outputs, d] and b [n, outputs] in the network's dtype; in `out` (omega, b), where given.
 
-    |Omega u + b - f(u)| is at most 1e-5 (float32) or 1e-11 (float64) times max(|f(u)|, sum_i |Omega_i u_i| + |b|):
-    `identity_error` measures it. Samples of a batch run together; the maps of a region are `affine_maps(network,
-    x[regions.first])`. For what does not fit in memory there is `affine_blocks`.
+    |Omega u + b - f(u)| is at most 1e-5 (float32) or 1e-11 (float64) times max(|f(u)|, sum_i |Omega_i u_i| + |b|),
+    unless larger numbers cancel in b: `identity_error` measures it. Samples of a batch run together; the maps of a
+    region are `affine_maps(network, x[regions.first])`. For what does not fit in memory there is `affine_blocks`.
 
     Raises InputError as the package says. Source: Picchiotti & Gori 2021, equations 2 and 3.
     """
