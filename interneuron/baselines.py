@@ -18,7 +18,7 @@ from interneuron import checks, graphs
 from interneuron.checks import numbers
 from interneuron.errors import InputError
 from interneuron.influence import high_pass
-from interneuron.kernels import Kernel, checked_index, checked_labels, matching_labels
+from interneuron.kernels import Kernel
 
 # Numbers in a block of gradients.
 _BLOCK = 2**22
@@ -87,8 +87,8 @@ def criticism_objective(
     of no sample, and without prototypes.
     """
     kernel = Kernel(x, gamma, labels)
-    chosen = checked_index("prototypes", prototypes, len(kernel), least=1)
-    others = checked_index("criticisms", criticisms, len(kernel))
+    chosen = checks.index("prototypes", prototypes, len(kernel), least=1)
+    others = checks.index("criticisms", criticisms, len(kernel))
     witness = kernel.block(others).mean(axis=1, dtype=np.float64) - kernel.block(others, chosen).mean(axis=1)
     sign, volume = np.linalg.slogdet(kernel.block(others, others).astype(np.float64))
     # Rounding may bring the determinant of duplicates below 0.
@@ -104,7 +104,7 @@ def nearest_neighbour_error(
     Raises InputError as `interneuron.graphs.nearest` does, and for labels that are not [n] and [m], or not alike.
     """
     nearest = graphs.nearest(x, test_x)
-    known, wanted = matching_labels(labels, np.shape(x)[0], test_labels, len(nearest), "labels", "test labels")
+    known, wanted = checks.same_classes("labels", labels, np.shape(x)[0], "test labels", test_labels, len(nearest))
     return float(np.mean(known[nearest] != wanted))
 
 
@@ -123,8 +123,8 @@ def nearest_neighbour_errors(
     """
     if type(near) is not np.ndarray or near.ndim != 2:
         near = numbers("distances", near, "test samples", "samples")
-    known, wanted = matching_labels(labels, near.shape[1], test_labels, len(near), "labels", "test labels")
-    picked = checked_index("chosen samples", chosen, near.shape[1])
+    known, wanted = checks.same_classes("labels", labels, near.shape[1], "test labels", test_labels, len(near))
+    picked = checks.index("chosen samples", chosen, near.shape[1])
     if list(counts) != sorted(set(counts)) or not counts or not 1 <= counts[0] <= counts[-1] <= len(picked):
         raise InputError(f"counts are {list(counts)} of {len(picked)} samples; they rise, from 1 to what there is")
     known = known[picked]
@@ -172,7 +172,7 @@ def knn_loss(w: sparse.csr_array, labels: npt.ArrayLike) -> Float64:
     `interneuron.signals.distrust` does.
     """
     graph = graphs.checked(w)
-    y = checked_labels(labels, graph.shape[0])
+    y = checks.classes("labels", labels, graph.shape[0])
     source = np.repeat(np.arange(len(y)), np.diff(graph.indptr))
     weights = np.where(source == graph.indices, 0, graph.data)
     like = np.bincount(source, weights * (y[source] == y[graph.indices]), minlength=len(y))
@@ -202,10 +202,10 @@ def logistic_regression(x: npt.ArrayLike, labels: npt.ArrayLike, decay: float = 
 
     x [n, d] (a column of ones makes an intercept), labels [n]; the logistic model for two classes, softmax for more. By
     Newton's method; time n (C d)^2 a step. Raises InputError for x that is no finite [n, d], as
-    `interneuron.kernels.checked_labels` does, for a decay that is not above 0, or too small for features of that size.
+    `interneuron.checks.classes` does, for a decay that is not above 0, or too small for features of that size.
     """
     values = _design(x)
-    y = checked_labels(labels, len(values))
+    y = checks.classes("labels", labels, len(values))
     if not 0 < decay < np.inf:
         raise InputError(f"decay is {decay:g}; logistic regression takes a number above 0")
     classes, index = np.unique(y, return_inverse=True)
@@ -263,7 +263,7 @@ def cross_validated_probabilities(
     `logistic_regression` does, and for fewer than two folds, or a class with fewer than two samples.
     """
     values = _design(x)
-    y = checked_labels(labels, len(values))
+    y = checks.classes("labels", labels, len(values))
     classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
     if folds < 2 or counts.min() < 2:
         raise InputError(
@@ -371,7 +371,7 @@ def random_by_class(labels: npt.ArrayLike, count: int, stream: np.random.Generat
 
     Raises InputError for a count that is not between the number of classes and what the smallest classes allow.
     """
-    y = checked_labels(labels, None, 1)
+    y = checks.classes("labels", labels, None, 1)
     classes, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
     each = np.full(len(classes), count // len(classes))
     each[stream.permutation(len(classes))[: count % len(classes)]] += 1
@@ -448,10 +448,10 @@ def _predicted(
     """Probabilities, and the column of each label."""
     p = checks.probabilities("probabilities", given, "samples", "classes", least=1).astype(np.float64, copy=False)
     n, count = p.shape
-    y = checked_labels(labels, n, least)
+    y = checks.classes("labels", labels, n, least)
     if classes is not None:
-        y, names = matching_labels(y, n, classes, count, "labels", "classes")
-    elif y.dtype.kind in "US":
+        y, names = checks.same_classes("labels", y, n, "classes", classes, count)
+    elif y.dtype.kind == "U":
         names = np.unique(y)
         if len(names) != count:
             raise InputError(f"labels name {len(names)} classes, and probabilities have {count}: give `classes`")

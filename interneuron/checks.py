@@ -98,6 +98,38 @@ def labels(what: str, values: ArrayLike, *axes: str | int, least: int = 0) -> ND
     return array
 
 
+def classes(what: str, values: ArrayLike, n: int | None = None, least: int = 2) -> NDArray[Any]:
+    """`values` as labels [n] of `least` classes or more; n None: any number of them, but 0.
+
+    Raises InputError as `labels` does, and for fewer classes.
+    """
+    found = labels(what, values, "samples" if n is None else n)
+    if not len(found) and least:
+        raise InputError(f"{what} are none, and this takes one or more")
+    if len(np.unique(found)) < least:
+        raise InputError(f"all {what} are {found[0]}; this takes two classes or more")
+    return found
+
+
+def same_classes(
+    what: str, values: ArrayLike, n: int, other: str, others: ArrayLike, m: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Labels [n] and other labels [m] of the same classes. Raises as `classes` does, and for numbers beside text."""
+    first, second = classes(what, values, n, 1), classes(other, others, m, 1)
+    if (first.dtype.kind == "U") != (second.dtype.kind == "U"):
+        raise InputError(f"{what} are {first.dtype} and {other} {second.dtype}; numbers and text are never one class")
+    return first, second
+
+
+def index(what: str, values: ArrayLike, n: int, least: int = 0) -> NDArray[np.int64]:
+    """Numbers of samples, int64 [.], `least` or more. Raises InputError for what is no whole number from 0 to n - 1."""
+    found = whole(what, values, "samples", least=least)
+    if found.size and not (found.min() >= 0 and found.max() < n):
+        wrong = found.min() if found.min() < 0 else found.max()
+        raise InputError(f"{what} hold {wrong}; {n:,} samples take 0 to {n - 1}")
+    return found
+
+
 def _text(values: ArrayLike) -> bool:
     """Whether these are objects, all of them text (as pandas has it)."""
     array = np.asarray(values)

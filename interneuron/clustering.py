@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from interneuron import checks
 from interneuron.checks import numbers, whole
 from interneuron.errors import InputError
-from interneuron.kernels import checked_labels
 from interneuron.seeds import generator
 
 _F = np.float32
@@ -245,7 +245,7 @@ def silhouette(similarity: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     20, 1987.
     """
     values = numbers("similarities", similarity, "points", "points", least=1)
-    names, index = np.unique(checked_labels(labels, len(values), 1), return_inverse=True)
+    names, index = np.unique(checks.classes("labels", labels, len(values), 1), return_inverse=True)
     if values.shape[1] != len(values):
         raise InputError(f"similarities have the shape {list(values.shape)}, and take a square matrix")
     if not 2 <= len(names) < len(index):

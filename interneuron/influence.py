@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from interneuron import graphs
+from interneuron import checks, graphs
 from interneuron.checks import numbers
 from interneuron.errors import InputError
-from interneuron.kernels import checked_labels
 
 ORDERS = ("influence", "f-least", "f-most")
 VARIANTS = ("symmetric", "random-walk", "as-published", "f-alone")
@@ -138,7 +137,7 @@ def _first(ordered: npt.NDArray[np.int64], count: int, classes: npt.ArrayLike | 
     if not 0 <= count <= len(ordered):
         raise InputError(f"{count} samples asked of {len(ordered)}; a selection takes no more than there are")
     if classes is not None:
-        own = checked_labels(classes, n, 1, "classes")[ordered]
+        own = checks.classes("classes", classes, n, 1)[ordered]
         turn = np.empty(len(own), np.int64)
         for label in np.unique(own):
             turn[own == label] = np.arange((own == label).sum())

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from interneuron.checks import numbers, whole
+from interneuron import checks
+from interneuron.checks import numbers
 from interneuron.errors import InputError
 
 # Side of the blocks that sums are made in: their numbers stay in a core's cache.
@@ -24,7 +25,7 @@ class Kernel:
     Products of centred samples give it in float32 where that loses no more than 1e-5 of a value, that is where gamma
     |a|^2 stays below 80, |a| from the mean of x; in float64 up to 4e10, and beyond that differences, which take about
     30 times as long. Memory: a copy of x. Raises InputError for a gamma that is not above 0, for x that is no finite
-    [n, d], and as `checked_labels` does.
+    [n, d], and as `interneuron.checks.classes` does.
     """
 
     def __init__(self, x: npt.ArrayLike, gamma: float, labels: npt.ArrayLike | None = None) -> None:
@@ -34,7 +35,7 @@ class Kernel:
         # With u = sqrt(2 gamma) x, -gamma |a - b|^2 is u_a u_b - |u_a|^2 / 2 - |u_b|^2 / 2.
         (self._u,), (self._half,), self._rest = placed([values], np.multiply, np.sqrt(2 * gamma))
         self._labels = (
-            None if labels is None else np.unique(checked_labels(labels, len(values)), return_inverse=True)[1]
+            None if labels is None else np.unique(checks.classes("labels", labels, len(values)), return_inverse=True)[1]
         )
 
     def __len__(self) -> int:
@@ -45,8 +46,8 @@ class Kernel:
 
         float32, or float64 where float32 would lose digits. Raises InputError for numbers of no sample.
         """
-        a = checked_index("rows", rows, len(self))
-        b = slice(None) if columns is None else checked_index("columns", columns, len(self))
+        a = checks.index("rows", rows, len(self))
+        b = slice(None) if columns is None else checks.index("columns", columns, len(self))
         k = self._gaussian(self._u[a], self._u[b], self._half[a], self._half[b])
         if self._labels is not None:
             k *= self._labels[a][:, None] == self._labels[b]
@@ -116,46 +117,3 @@ def placed(samples: Sequence[Floats], scale: np.ufunc, by: float) -> tuple[list[
     if not all(np.isfinite(u).all() for u in found):
         raise InputError("samples times the kernel's scale are beyond 1e308: divide the samples by a number")
     return found, half, rest**2
-
-
-def checked_labels(labels: npt.ArrayLike, n: int | None, least: int = 2, what: str = "labels") -> npt.NDArray[Any]:
-    """Labels [n], whole numbers or text, as an array of int64 or text; n None: any number of them, but 0.
-
-    Raises InputError for another shape, fractions, NaN, anything else, and for fewer than `least` classes.
-    """
-    axis: str | int = "samples" if n is None else n
-    try:
-        values = np.asarray(labels)
-    except (TypeError, ValueError, RuntimeError):
-        # What is wrong with it, `whole` says.
-        values = whole(what, labels, axis)
-    if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
-        values = values.astype(str)
-    if values.dtype.kind not in "US":
-        values = whole(what, labels, axis)
-    elif values.ndim != 1 or n not in (None, len(values)):
-        raise InputError(f"{what} have the shape {list(values.shape)}, and take [{axis}]")
-    if not len(values) and least:
-        raise InputError(f"{what} are none, and this takes one or more")
-    if len(np.unique(values)) < least:
-        raise InputError(f"all {what} are {values[0]}; this takes two classes or more")
-    return values
-
-
-def matching_labels(
-    labels: npt.ArrayLike, n: int, others: npt.ArrayLike, m: int, what: str, of: str
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Labels [n] and other labels [m] of the same classes. Raises as `checked_labels`, and for numbers beside text."""
-    first, second = checked_labels(labels, n, 1, what), checked_labels(others, m, 1, of)
-    if (first.dtype.kind in "US") != (second.dtype.kind in "US"):
-        raise InputError(f"{what} are {first.dtype} and {of} {second.dtype}; numbers and text are never one class")
-    return first, second
-
-
-def checked_index(what: str, index: npt.ArrayLike, n: int, least: int = 0) -> npt.NDArray[np.int64]:
-    """Numbers of samples, int64 [.], `least` or more. Raises InputError for what is no whole number from 0 to n - 1."""
-    values = whole(what, index, "samples", least=least)
-    if values.size and not (values.min() >= 0 and values.max() < n):
-        wrong = values.min() if values.min() < 0 else values.max()
-        raise InputError(f"{what} hold {wrong}; {n:,} samples take 0 to {n - 1}")
-    return values

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
-from interneuron import graphs
+from interneuron import checks, graphs
 from interneuron.checks import numbers
 from interneuron.errors import InputError
-from interneuron.kernels import Kernel, checked_labels, matching_labels, placed
+from interneuron.kernels import Kernel, placed
 
 # Distances held at once.
 _BLOCK = 2**22
@@ -65,7 +65,7 @@ def distrust(w: sparse.csr_array, labels: npt.ArrayLike) -> Float64:
     length or of one class only.
     """
     graph = graphs.checked(w)
-    y = checked_labels(labels, graph.shape[0])
+    y = checks.classes("labels", labels, graph.shape[0])
     source = np.repeat(np.arange(len(y)), np.diff(graph.indptr))
     other = source != graph.indices
     unlike = np.bincount(source[y[source] != y[graph.indices]], minlength=len(y))
@@ -93,8 +93,8 @@ def kernel_density(
     """
     a = numbers("features", x, "samples", "features")
     b = numbers("features of training samples", train_x, "samples", a.shape[1], least=1)
-    classes, known = matching_labels(
-        predicted, len(a), train_labels, len(b), "predicted classes", "labels of training samples"
+    classes, known = checks.same_classes(
+        "predicted classes", predicted, len(a), "labels of training samples", train_labels, len(b)
     )
     if not 0 < bandwidth < np.inf:
         raise InputError(f"the bandwidth is {bandwidth:g}; the density takes a number above 0")

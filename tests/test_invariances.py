@@ -268,9 +268,6 @@ TABLE = [
 # Public, but not of samples.
 NOT_OF_SAMPLES = {
     "kernels.placed": "what kernels and densities make of samples, by which they are held",
-    "kernels.checked_labels": "a check",
-    "kernels.matching_labels": "a check",
-    "kernels.checked_index": "a check",
     "graphs.Neighbours": "a result",
     "baselines.Critic": "a result",
     "baselines.random_by_class": "a draw by labels",
