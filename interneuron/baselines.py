@@ -457,14 +457,14 @@ def _predicted(
             raise InputError(f"labels name {len(names)} classes, and probabilities have {count}: give `classes`")
     else:
         names = np.arange(count)
+    if len(np.unique(names)) < count:
+        raise InputError(f"classes name {len(np.unique(names))} columns of {count}, and take a name each")
     order = np.argsort(names, kind="stable")
     place = np.minimum(np.searchsorted(names, y, sorter=order), count - 1)
     index = order[place]
     unknown = names[index] != y
     if unknown.any():
         raise InputError(f"labels hold {y[unknown][0]}, and take the columns' classes, {names[0]} to {names[-1]}")
-    if len(np.unique(names)) < count:
-        raise InputError(f"classes name {len(np.unique(names))} columns of {count}, and take a name each")
     return p, index
 
 

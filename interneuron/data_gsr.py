@@ -241,6 +241,11 @@ def _data_segment(text: _Text, header: list[str], row: int) -> tuple[int, int]:
     }
     if not fitting:
         first, last = spans[0]
+        if first <= text.stop and last >= text.start:
+            raise InputError(
+                f"{path} has its data at bytes {first:,} to {last:,} by its header or text, but its text at "
+                f"{text.start:,} to {text.stop:,}: they take places of their own"
+            )
         raise InputError(
             f"{path} announces {cells:,} cells of {text.number('$PAR')} markers = {length:,} bytes, but its data are "
             f"{max(min(last + 1, size) - first, 0):,} from byte {first:,}"

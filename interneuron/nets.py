@@ -332,12 +332,13 @@ def load(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any], seed: i
 def named(network: nn.Module, tensors: Mapping[str, Tensor] | Sequence[Tensor]) -> dict[str, Tensor]:
     """The tensors under the names that the network's state dict has: by name, or a sequence in the state dict's order.
 
-    Floats come in the network's own type. As torch does, counts of batches that old checkpoints lack are taken as 0.
+    Floats come in the network's own type. As torch does, counts of batches that old checkpoints lack are taken as 0. Of
+    a tensor that the network has under several names, one is enough: safetensors keeps no more.
 
     Raises InputError where names, number or shapes are not the network's; of names that all begin with a word more,
     such as `module.`, the word.
     """
-    own = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+    own = {name: value for name, value in network.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
     expected = {name: tuple(value.shape) for name, value in own.items()}
     if not isinstance(tensors, Mapping):
         if len(tensors) != len(expected):
@@ -346,15 +347,21 @@ def named(network: nn.Module, tensors: Mapping[str, Tensor] | Sequence[Tensor]) 
     counts = {name: torch.zeros_like(own[name]) for name in expected if name.split(".")[-1] == "num_batches_tracked"}
     if not counts.keys() & tensors.keys():
         tensors = counts | dict(tensors)
+    given = {id(own[name]): tensors[name] for name in expected if name in tensors}
+    tensors = {name: given[id(own[name])] for name in expected if id(own[name]) in given} | dict(tensors)
     misfit = "the checkpoint does not fit the network"
     if unlike := sorted(expected.keys() ^ tensors.keys()):
         names, wanted = tensors.keys() - counts.keys(), expected.keys() - counts.keys()
-        if not wanted <= names and (more := _beginning(names, wanted)):
+        if not wanted <= names and (more := _beginnings(names, wanted)):
             raise InputError(
-                f"{misfit}: its names begin with {more!r}, the network's do not; read it with prefix={more!r}"
+                f"{misfit}: its names begin with {' or '.join(map(repr, more))}, the network's do not; read it with "
+                + " or ".join(f"prefix={each!r}" for each in more)
             )
-        if not names <= wanted and (more := _beginning(wanted, names)):
-            raise InputError(f"{misfit}: the network's names begin with {more!r}, its do not; take the network inside")
+        if not names <= wanted and (more := _beginnings(wanted, names)):
+            raise InputError(
+                f"{misfit}: the network's names begin with {' or '.join(map(repr, more))}, its do not; take the "
+                "network inside"
+            )
         where = "missing in the checkpoint" if unlike[0] in expected else "not in the network"
         raise InputError(f"{misfit}: {unlike[0]} is {where}")
     for name, shape in expected.items():
@@ -367,12 +374,12 @@ def named(network: nn.Module, tensors: Mapping[str, Tensor] | Sequence[Tensor]) 
     return {name: tensors[name].to(own[name].dtype) for name in expected}
 
 
-def _beginning(names: Iterable[str], wanted: Iterable[str]) -> str:
-    """What all `wanted` names have before them among `names`: words that end in a point; empty if nothing."""
+def _beginnings(names: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """What all `wanted` names have before them among `names`: words that end in a point, if anything."""
     names, wanted = set(names), sorted(wanted)
     first = wanted[0] if wanted else ""
     found = sorted(name.removesuffix(first) for name in names if name.endswith(f".{first}"))
-    return next((more for more in found if all(more + name in names for name in wanted)), "")
+    return [more for more in found if all(more + name in names for name in wanted)]
 
 
 def _perceptron(*sizes: int) -> nn.Sequential:

@@ -253,6 +253,7 @@ PROBABILITIES = np.array([[0.1, 0.7, 0.2], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.
             "labels are int64 and classes <U1; numbers and text",
         ),
         (PROBABILITIES, [0, 1, 0, 1, 0], [0, 1], r"classes have the shape \[2\], and take \[3\]"),
+        (PROBABILITIES, [0, 1, 2, 1, 0], [0, 1, 1], "classes name 2 columns of 3, and take a name each"),
         (PROBABILITIES, [0, 1, 0, 1, 0], [0, 1, 1], "classes name 2 columns of 3, and take a name each"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import gzip
 import io
 import pickle
 import zipfile
@@ -290,6 +291,9 @@ def test_names_with_something_before_them_are_read_without_it(tmp_path, prefix):
     assert same(nets.named(network, checkpoints.read_state_dict(path, prefix=prefix)), WEIGHTS)
     with pytest.raises(InputError, match=r"has no names that begin with 'other\.'; it has"):
         checkpoints.read_state_dict(path, prefix="other.")
+    torch.save({prefix + name: value for name, value in WEIGHTS.items()}, path)
+    with pytest.raises(InputError, match=f"has names that begin with '{prefix}': the point is part of the prefix"):
+        checkpoints.read_state_dict(path, prefix=prefix[:-1])
     wrapped = nn.Sequential(collections.OrderedDict(module=network))
     with pytest.raises(
         InputError, match=r"the network's names begin with 'module\.', its do not; take the network inside"
@@ -401,6 +405,8 @@ def _zipped(name):
         (lambda: _saved(WEIGHTS)[:900], r"not a whole file of tensors \(the archive breaks off\); fetch it again"),
         (lambda: _saved(WEIGHTS, _use_new_zipfile_serialization=False)[:-9], "is not a whole file of tensors"),
         (lambda: _saved(WEIGHTS, _use_new_zipfile_serialization=False)[:10], "is not a whole file of tensors"),
+        (lambda: _saved({0: torch.zeros(1)}), "holds 0, a Tensor; it takes a state dict, tensors by name"),
+        (lambda: gzip.compress(_saved(WEIGHTS)), "is compressed by gzip: unpack it first"),
         (lambda: b"", "is empty: fetch it again"),
         (lambda: b"weights", "is not a whole file of tensors"),
         (lambda: b"<!DOCTYPE html><html>404</html>", "is a web page"),
@@ -426,6 +432,49 @@ def test_what_lies_where_a_state_dict_is_expected_is_named(tmp_path, content, se
     assert not any(
         advice in said for advice in ("\x1b", "weights_only", "safe_globals", "two options", "file an issue")
     )
+
+
+def test_weights_that_were_altered_are_refused(tmp_path):
+    path = tmp_path / "c.pth"
+    content = bytearray(_saved({"weight": torch.ones(100)}))
+    content[content.find(torch.ones(100).numpy().tobytes()) + 42] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"c\.pth is not as torch\.save wrote it: .*data/0 has another checksum; fetch"
+    ):
+        checkpoints.read_state_dict(path)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(WEIGHTS, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert same(checkpoints.read_state_dict(path), WEIGHTS)
+
+
+def test_a_dict_that_holds_itself_has_an_end(tmp_path):
+    content = {"epoch": 1, "model": WEIGHTS}
+    content["self"] = content
+    torch.save(content, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"take key='model'$"):
+        checkpoints.read_state_dict(tmp_path / "c.pth")
+
+
+def test_of_two_beginnings_both_are_named():
+    both = {more + name: value for more in ("teacher.", "student.") for name, value in WEIGHTS.items()}
+    with pytest.raises(
+        InputError, match=r"begin with 'student\.' or 'teacher\.', .*prefix='student\.' or prefix='teach"
+    ):
+        nets.named(nn.Sequential(nn.Linear(2, 3)), both)
+
+
+def test_of_tied_weights_one_name_is_enough():
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, bias=False))
+    network[1].weight = network[0].weight
+    own = network.state_dict()
+    found = nets.named(network, {"0.weight": own["0.weight"] + 1, "0.bias": own["0.bias"]})
+    assert same(found, {"0.weight": own["0.weight"] + 1, "0.bias": own["0.bias"], "1.weight": own["0.weight"] + 1})
+    with pytest.raises(InputError, match=r"0\.bias is missing in the checkpoint"):
+        nets.named(network, {"1.weight": own["0.weight"]})
 
 
 def test_checkpoints_that_do_not_fit_are_refused():

@@ -74,6 +74,10 @@ def test_cells_and_names_come_back(tmp_path, form, separator):
         (fcs(X, NAMES, changes={"$tot": 6}), r"has \$TOT twice, as '7' and '6', it takes one"),
         (fcs(X, NAMES, changes={"$NEXTDATA": 1025}, place=(1024, 1191))[:1025] + fcs(X, NAMES), "a second data set"),
         (fcs(X, NAMES, cut=3), r"a text that goes on behind byte \d+, where its header lets it end"),
+        (
+            fcs(X, NAMES, place=(270, 270 + 167), changes={"$BEGINDATA": 270, "$ENDDATA": 270 + 167}),
+            r"has its data at bytes 270 to 437 by its header or text, but its text at 256 to \d+: they take places",
+        ),
         (fcs(X, NAMES).replace(b" 256 ", b" 257 ", 1), "no text with a separator begins at byte 257"),
         (fcs(X, NAMES, changes={"$BEGINDATA": 1025, "$ENDDATA": 1192}), "at byte 1,024 by its header and 1,025 by its"),
         (fcs(X, NAMES, place=(0, 0), changes={"$BEGINDATA": 0, "$ENDDATA": 0}), "does not say where its data begin"),

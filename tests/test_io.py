@@ -307,12 +307,16 @@ def test_tsv_that_others_wrote(tmp_path):
     back = io.load_table(path)
     assert back.drop(columns="n").to_dict("list") == {"study": ["001", "002"], "x": [0.5, 1.0], "note": ['5" pipe', ""]}
     np.testing.assert_array_equal(back["n"], [1, np.nan])
+    path.write_bytes(b"a\tb\r1\tx\r2\ty\r")
+    assert io.load_table(path).to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
     for text, reason in (
         ('a\tb\n1\t"x\n', "line 2: quotes that are not closed"),
         ('a\tb\n1\t"x"y\n', "line 2: quotes that are not closed"),
         ("a\tb\n1\t2\n1\n", "line 3 has 1 values, the first 2"),
         ("a\ta\n1\t2\n", "column 2 has the name a of another"),
         ("a\t\n1\t2\n", "column 2 has no name"),
+        ('"a"\ta\n1\t2\n', "column 2 has the name a of another"),
+        ('a\t""\n1\t2\n', "column 2 has no name"),
         ("a\n\u00e9\n".encode("latin-1"), "codec can't decode byte"),
     ):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -330,6 +334,7 @@ def test_tsv_that_others_wrote(tmp_path):
         (pd.DataFrame({"a": [b"x", "x"]}), "column 'a' holds values of the types bytes, str; it takes one"),
         (pd.DataFrame({"a": [10**30]}), "column 'a' cannot be stored"),
         (pd.DataFrame({"a": [1j]}), "column 'a' cannot be stored"),
+        (pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0])}), "column 'a' cannot be stored"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns are named 'a'; each takes a name of its own"),
         (pd.DataFrame([[1, 2]]), "a column is named 0; a name is text"),
         (
@@ -366,6 +371,21 @@ def test_a_table_without_rows(tmp_path, suffix):
     back = io.load_table(tmp_path / f"t{suffix}")
     assert list(back.columns) == list(TABLE.columns)
     assert len(back) == 0
+    path = tmp_path / f"text{suffix}"
+    io.save_table(path, pd.DataFrame({"a": ["x"]}).head(0))
+    assert io.load_table(path)["a"].str.upper().tolist() == []
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv"])
+def test_what_lies_where_a_table_is_expected_is_named(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    for content, sentence in (
+        (b"<!DOCTYPE html>\n<html></html>\n", r"is a web page \(HTML\), not the file itself: fetch it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of git-lfs, not the file itself"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=rf"t\{suffix} {sentence}"):
+            io.load_table(path)
 
 
 def test_broken_tables(tmp_path):

@@ -335,13 +335,25 @@ def test_a_result_without_a_record_is_named_and_made_again(saved: Place) -> None
     own = "results/own.tsv"
     (saved.root / own).write_text("mine")
     for check in (restore, refuse):
-        with pytest.raises(InputError, match=rf"^{own} has no record of what made it: "):
+        with pytest.raises(
+            InputError, match=rf"^{own} has no record of what made it: .*; what no job makes goes elsewhere$"
+        ):
             check(saved.root)
     assert begin(saved.root).unproved == [own]
     assert Folder(saved.root).incomplete() == {own: True}
     assert restore(saved.root, trust=True).unproved == [own]  # nothing says what made it
     assert verify(saved.root).unproved == [own]
     assert (saved.root / own).read_text() == "mine"
+    (saved.root / own).unlink()
+    assert begin(saved.root).unproved == []
+    assert Folder(saved.root).incomplete() == {}
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(saved: Place) -> None:
+    own = os.fsdecode(b"results/\xe9t\xe9.tsv")
+    (saved.root / own).write_text("mine")
+    assert begin(saved.root).unproved == [own]
+    assert Folder(saved.root).incomplete() == {own: True}
     (saved.root / own).unlink()
     assert begin(saved.root).unproved == []
     assert Folder(saved.root).incomplete() == {}

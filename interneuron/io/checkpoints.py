@@ -6,6 +6,7 @@ No file is unpickled beyond what `torch.load(weights_only=True)` allows: tensors
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def read_state_dict(path: Pathlike, key: str | None = None, prefix: str = "") ->
                 f"{place} is no state dict, but holds {_some(map(str, found))}: its tensors by name take "
                 + " or ".join(f"key={key!r}" for key in keys)
             )
-        name, value = next((name, value) for name, value in found.items() if not isinstance(value, Tensor))
+        name, value = next(
+            (name, value) for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))
+        )
         raise InputError(f"{place} holds {name!r}, a {type(value).__name__}; it takes a state dict, tensors by name")
     for name, tensor in found.items():
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
@@ -55,6 +58,8 @@ def read_state_dict(path: Pathlike, key: str | None = None, prefix: str = "") ->
     tensors = {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
     if not tensors:
         raise InputError(f"{place} has no names that begin with {prefix!r}; it has {_some(found)}")
+    if prefix and all(name.startswith(".") for name in tensors):
+        raise InputError(f"{place} has names that begin with {prefix + '.'!r}: the point is part of the prefix")
     return tensors
 
 
@@ -76,6 +81,8 @@ def _loaded(path: Pathlike) -> Any:
             raise InputError(f"{path} is not a whole safetensors file ({error}); fetch it again") from error
     if start.startswith(b"PK"):
         _check_archive(path)
+    elif start.startswith(b"\x1f\x8b"):
+        raise InputError(f"{path} is compressed by gzip: unpack it first")
     elif kind := foreign(start):
         raise InputError(f"{path} {kind}")
     elif start[257:262] == b"ustar":
@@ -106,8 +113,13 @@ def _check_archive(path: Pathlike) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.rpartition("/")[2] for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
+            # torch itself compares no checksums, and writes zeros where it was told to make none.
+            summed = "data.pkl" in names and any(entry.CRC for entry in archive.infolist())
+            altered = archive.testzip() if summed else None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
         raise InputError(f"{path} is not a whole file of tensors (the archive breaks off); fetch it again") from error
+    if altered is not None:
+        raise InputError(f"{path} is not as torch.save wrote it: {altered} has another checksum; fetch it again")
     if "constants.pkl" in names:
         raise InputError(
             f"{path} is a TorchScript archive, which holds code: save its tensors alone: "
@@ -125,14 +137,18 @@ def _is_state_dict(found: Any) -> bool:
     )
 
 
-def _inside(found: Mapping[Any, Any], before: str = "") -> Iterator[str]:
-    """Keys under which state dicts lie; an optimiser's state has numbers as keys, and is none."""
+def _inside(found: Mapping[Any, Any], before: str = "", around: tuple[int, ...] = ()) -> Iterator[str]:
+    """Keys under which state dicts lie; an optimiser's state has numbers as keys, and is none.
+
+    around: what `found` lies in, since a dict may hold itself.
+    """
+    around = (*around, id(found))
     for key, value in found.items():
-        if isinstance(key, str) and isinstance(value, Mapping):
+        if isinstance(key, str) and isinstance(value, Mapping) and id(value) not in around:
             if _is_state_dict(value):
                 yield before + key
             else:
-                yield from _inside(value, f"{before}{key}.")
+                yield from _inside(value, f"{before}{key}.", around)
 
 
 def _under(found: Any, key: str, path: Pathlike) -> Any:

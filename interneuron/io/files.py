@@ -29,7 +29,7 @@ _STORED = frozenset(
     "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()  # noqa: SIM905
 )
 # A cell of a .tsv, in quotes or without, and what ends it; numbers, whole numbers and truth values without quotes.
-_CELL = re.compile(r'(?P<value>"(?:[^"]|"")*"|(?!")[^\t\r\n]*)(?P<end>\t|\r?\n)')
+_CELL = re.compile(r'(?P<value>"(?:[^"]|"")*"|(?!")[^\t\r\n]*)(?P<end>\t|\r\n?|\n)')
 _NUMBER = re.compile(r"[-+]?(?!0[0-9])([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|-?inf")
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
@@ -231,14 +231,17 @@ def load_table(path: Pathlike) -> "pd.DataFrame":
     import pandas as pd
 
     suffix = _table_suffix(path)
-    _existing(path)
+    with _existing(path).open("rb") as file:
+        if kind := foreign(file.read(512)):
+            raise InputError(f"{path} {kind}")
     try:
         if suffix == ".parquet":
             return _parquet(path)
-        names, *rows = _rows(Path(path).read_bytes().decode("utf-8-sig"))
+        head, *rows = _rows(Path(path).read_bytes().decode("utf-8-sig"))
+        names = [_unquoted(name) for name in head]
         _check_names(names)
         columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-        return pd.DataFrame({_unquoted(name): _read(cells) for name, cells in zip(names, columns, strict=True)})
+        return pd.DataFrame({name: _read(cells) for name, cells in zip(names, columns, strict=True)})
     except (ValueError, TypeError, KeyError, NotImplementedError, OSError) as error:  # Arrow's errors are such, too
         raise InputError(f"{path} is not a whole {suffix} table ({_one_line(error)}); make it again") from error
 
@@ -262,7 +265,7 @@ def _columns(path: Pathlike, frame: "pd.DataFrame") -> "dict[str, pa.ChunkedArra
             raise InputError(f"{path}: column {name!r} holds values of the types {', '.join(kinds)}; it takes one")
         try:
             columns[name] = pa.Table.from_pandas(frame[[name]], preserve_index=False, nthreads=1).column(0)
-        except (pa.ArrowException, OverflowError, ValueError) as error:
+        except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
             raise InputError(f"{path}: column {name!r} cannot be stored ({_one_line(error)})") from error
     return columns
 
@@ -342,6 +345,8 @@ def _rows(text: str) -> list[list[str]]:
 
 def _read(cells: Sequence[str]) -> Any:
     """A column of a .tsv."""
+    if not cells:
+        return np.array([], dtype=object)
     values = None if any(cell.startswith('"') for cell in cells) else _numbers(cells)
     return [_unquoted(cell) for cell in cells] if values is None else values
 

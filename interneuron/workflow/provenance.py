@@ -251,6 +251,6 @@ def _named(folder: Path) -> Iterator[tuple[str, Path]]:
             file = Path(top, name)
             parts = file.relative_to(folder).parts
             try:
-                yield urlsafe_b64decode("".join(part.removeprefix("@") for part in parts)).decode(), file
+                yield os.fsdecode(urlsafe_b64decode("".join(part.removeprefix("@") for part in parts))), file
             except ValueError:
                 continue

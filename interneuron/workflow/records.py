@@ -115,7 +115,7 @@ class Findings:
         if self.unproved:
             raise InputError(
                 f"{self.sentence()}: bring the record of the run that made it (dvc checkout), let the next run make it "
-                "again, or take it over as it is (interneuron restore --trust)"
+                "again, or take it over as it is (interneuron restore --trust); what no job makes goes elsewhere"
             )
         if self.void and not self.right:
             raise InputError(f"{self.void}: a run writes it, and dvc pull brings it with the results")
@@ -188,7 +188,7 @@ def _results(paths: Iterable[str]) -> list[str]:
 def encoded(path: str, folder: Path) -> list[str]:
     """Parts of the name of Snakemake's file for a path: base64, cut to what the file system takes."""
     size = os.pathconf(folder, "PC_NAME_MAX") - 1
-    name = urlsafe_b64encode(path.encode()).decode()
+    name = urlsafe_b64encode(os.fsencode(path)).decode()
     parts = [name[start : start + size] for start in range(0, len(name), size)]
     return [f"@{part}" for part in parts[:-1]] + parts[-1:]
 
