@@ -24,7 +24,17 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from interneuron.errors import InputError
-from interneuron.inspection import Inspection, Layer, eager, inputs, inspect, parts, with_part
+from interneuron.inspection import (
+    Inspection,
+    Layer,
+    eager,
+    inputs,
+    inspect,
+    module_of,
+    parts,
+    with_part,
+    without_gradients,
+)
 
 Action = Callable[[Tensor], Tensor | None]
 
@@ -66,7 +76,7 @@ def activations(
 
         return action
 
-    with torch.no_grad(), hooked(module, x, {name: keep(name) for name in names}) as run:
+    with without_gradients(), hooked(module, x, {name: keep(name) for name in names}) as run:
         for start in range(0, len(x), batch):
             run(x[start : start + batch])
     return {name: out[name] for name in names}
@@ -109,6 +119,7 @@ def hooked(
     Raises as `activations` does, and, in a pass, for a layer that does not run as often as it did for two samples.
     """
     inspection = module if isinstance(module, Inspection) else inspect(module, x, independent)
+    network = module_of(inspection.network)
     found = {name: inspection.find(name) for name in actions}
     run = Hooked(inspection, found)
     inside: defaultdict[nn.Module, defaultdict[int, list[tuple[Layer, str]]]] = defaultdict(lambda: defaultdict(list))
@@ -120,13 +131,11 @@ def hooked(
         seen[layer.name] = name
         watched = inside[layer.module][layer.call] if layer.module is not None else ends[layer.name.partition("[")[0]]
         watched.append((layer, name))
-    network, handles = inspection.network, []
-    assert isinstance(network, nn.Module)
     expected = inspection.runs() if independent else {}
     calls: Counter[nn.Module] = Counter()
     ran: Counter[nn.Module] = Counter()
     versions: dict[nn.Module, list[tuple[Tensor, int]]] = {}
-    samples, running = 0, False
+    samples, running, depth = 0, False, 0
 
     def changed(value: Any, watched: Iterable[tuple[Layer, str]], given: Sequence[tuple[Tensor, int]] = ()) -> Any:
         """What the layers' actions make of what a call returns."""
@@ -151,15 +160,26 @@ def hooked(
         return value
 
     def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        nonlocal samples, running
+        nonlocal samples, running, depth
+        depth += 1
+        if depth > 1:
+            # A network that calls itself: within the same pass.
+            return None
         calls.clear()
         ran.clear()
         running = True
         samples = next((len(one) for _, one in parts((args, kwargs)) if one.ndim), 0)
-        return ((changed(args[0], ends["input"]), *args[1:]), kwargs) if ends["input"] else None
+        if not ends["input"]:
+            return None
+        if args:
+            return (changed(args[0], ends["input"]), *args[1:]), kwargs
+        first = next(iter(kwargs))
+        return args, {**kwargs, first: changed(kwargs[first], ends["input"])}
 
     def leave(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         nonlocal running
+        if depth > 1:
+            return None
         running = False
         for submodule, watched in inside.items():
             for call, layers in watched.items():
@@ -177,6 +197,10 @@ def hooked(
                     "network that runs alike for all inputs"
                 )
         return changed(output, ends["output"])
+
+    def ended(*_: Any) -> None:
+        nonlocal depth
+        depth -= 1
 
     def count(submodule: nn.Module, _: Any) -> None:
         ran[submodule] += 1
@@ -202,10 +226,13 @@ def hooked(
             changed(output, inside[submodule][call], versions.pop(submodule, ())) if call in inside[submodule] else None
         )
 
+    handles = []
     with eager():
         try:
             handles.append(network.register_forward_pre_hook(enter, with_kwargs=True))
             handles.append(network.register_forward_hook(leave))
+            # Whatever happens in the pass.
+            handles.append(network.register_forward_hook(ended, always_call=True))
             if expected:
                 # For all modules: with hooks of their own, torch's fused layers would run their parts one by one.
                 handles.append(register_module_forward_pre_hook(count))

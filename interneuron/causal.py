@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from interneuron import capture, checks
 from interneuron.errors import InputError
-from interneuron.inspection import unwrapped
+from interneuron.inspection import module_of, without_gradients
 from interneuron.seeds import generator
 
 _SOBOL_BITS = 30
@@ -353,7 +353,7 @@ def _tensor(array: NDArray[np.float64]) -> Tensor:
 
 def _like(network: nn.Module, array: NDArray[np.float64]) -> Tensor:
     """`array` in the network's own precision and on its device."""
-    parameter = next((p for p in network.parameters() if p.is_floating_point()), torch.empty(0))
+    parameter = next((p for p in module_of(network).parameters() if p.is_floating_point()), torch.empty(0))
     return torch.from_numpy(np.ascontiguousarray(array)).to(parameter)
 
 
@@ -447,7 +447,7 @@ def _expectations(
     moments = []
     # Two inputs that differ in all that is not fixed.
     some = settings(z[:1, :2]).flatten(0, 2)[[0, -1]]
-    with torch.no_grad(), _watched(network, some, {layer: reduce(layer) for layer in layers}) as run:
+    with without_gradients(), _watched(network, some, {layer: reduce(layer) for layer in layers}) as run:
         for first in range(0, replicates, together):
             total: NDArray[np.float64] | float = 0.0
             for start in range(0, n, at_once):
@@ -467,13 +467,18 @@ def _watched(
     network: nn.Module, example: Tensor, actions: Mapping[str, capture.Action]
 ) -> Iterator[Callable[[Tensor], object]]:
     """A forward pass that hands each named layer's tensor to its action; inputs may be overwritten."""
-    network = unwrapped(network)
+    network = module_of(network)
     runs = _runs(network)
     known = {"input", *(name for name, _ in runs)} - {"output"}
     plain = all(type(module) is nn.Linear or type(module) in _IN_PLACE for _, module in runs)
-    hooks = any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
     mixed = torch.is_autocast_enabled(example.device.type)
-    if plain and not (hooks or mixed) and actions.keys() <= known and all(name != "input" for name, _ in runs):
+    if (
+        plain
+        and _unchanged(network) is None
+        and not mixed
+        and actions.keys() <= known
+        and all(name != "input" for name, _ in runs)
+    ):
         _check_linear(runs, example.shape[1])
         yield _in_place(runs, actions)
     else:
@@ -548,7 +553,7 @@ def _taylor(
 ) -> NDArray[np.float64]:
     jet = _Jet(points, factor, torch.zeros_like(points))
     found = {"input": points}
-    with torch.no_grad():
+    with without_gradients():
         for name, module in modules:
             jet = _RULES[type(module)](module, jet)
             if name in layers:
@@ -612,10 +617,29 @@ _RULES: dict[type[nn.Module], Callable[[Any, _Jet], _Jet]] = {
 
 
 def _sequence(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    runs = _runs(unwrapped(network))
+    network = module_of(network)
+    runs = _runs(network)
     for name, module in runs:
         _check_module(name, module)
+    if (changed := _unchanged(network)) is not None:
+        raise InputError(
+            f"module {changed!r} has hooks or a forward of its own, which the Taylor expansion cannot see: remove them"
+        )
     return runs
+
+
+def _unchanged(network: nn.Module) -> str | None:
+    """The first module, by path, that does more than its class says; None where there is none."""
+    if torch.nn.modules.module._has_any_global_hook():
+        return ""
+    return next(
+        (
+            path
+            for path, module in network.named_modules()
+            if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+        ),
+        None,
+    )
 
 
 def _runs(network: nn.Module) -> list[tuple[str, nn.Module]]:

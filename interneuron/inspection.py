@@ -6,15 +6,17 @@ sample's numbers are its own, the same alone as in a batch and in one pass as in
 true is not listed, and whoever asks for it by name is told which module makes the difference, and how.
 """
 
+import random as python_random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -33,6 +35,9 @@ _WRAPPERS = ("_orig_mod.", "module.")
 # How far one sample's numbers may be apart in two batches, against the largest: kernels differ with the batch's size.
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 5e-2}
 _COARSE = 0.1
+
+# Numbers as large as those by which masks are filled, which are the same in all batches, and tell no scale.
+_MASKED = 1e4
 
 # Why a sample's numbers are not its own.
 _DEPENDENT = (
@@ -102,6 +107,8 @@ class Inspection:
     _reasons: dict[str, str] = field(default_factory=dict)
     _runs: dict[str, tuple[int, str]] = field(default_factory=dict)
     _paths: dict[str, str] = field(default_factory=dict)
+    # Layers whose steps may be neighbours or not, since they are alike in all that was seen.
+    _unsure: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> Layer:
         """The layer of this name. Raises InputError for one that isn't there, or can't be watched, and says why."""
@@ -146,12 +153,18 @@ class Inspection:
 
     def run(self, x: Tensor) -> Any:
         """What the network gives for a copy of x [n, ...], which it may write into; of one sample that can't run alone,
-        for two of it. Its buffers and torch's random numbers are left as they were."""
+        for two of it. Its buffers and the state of random numbers are left as they were. Raises InputError for what
+        does not pass."""
         given = torch.cat([x, x]) if len(x) == 1 and not self.alone else x.clone()
-        if not self.restless:
-            return self.network(given)
-        with torch.random.fork_rng([x.device] if x.is_cuda else []), _buffers_kept(self.network):
-            return self.network(given)
+        try:
+            if not self.restless:
+                return self.network(given)
+            with _random_kept(x), _buffers_kept(self.network):
+                return self.network(given)
+        except (InputError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise _failed(x, error) from error
 
     def _known(self, name: str) -> str:
         """The name that layers have here: a module has one path, and `relu1#0` is `relu1` where there is one run."""
@@ -171,12 +184,18 @@ class Inspection:
 def inputs(x: ArrayLike | Tensor) -> Tensor:
     """x [n, ...] as a tensor. Raises InputError for what is none, no samples, and NaN or infinity (with its sample)."""
     try:
+        if hasattr(x, "__array__") and not isinstance(x, Tensor):
+            # torch takes no data frames, and no arrays of swapped bytes or that run backwards.
+            x = np.asarray(x)
+            x = x.astype(x.dtype.newbyteorder("="), order="C" if min(x.strides, default=0) < 0 else "K", copy=False)
         values = x if isinstance(x, Tensor) else torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"inputs cannot be read as a tensor: {str(error).splitlines()[0]}") from error
+    if values.is_nested or values.layout != torch.strided:
+        raise InputError("inputs are a sparse or nested tensor, and take a dense one")
     if values.ndim < 1 or not len(values):
         raise InputError(f"inputs have shape {list(values.shape)}, and take at least one sample on the first axis")
-    if values.is_floating_point() and not (finite := torch.isfinite(values)).all():
+    if (values.is_floating_point() or values.is_complex()) and not (finite := torch.isfinite(values)).all():
         row = int((~finite.reshape(len(values), -1)).any(1).int().argmax())
         raise InputError(f"inputs hold NaN or infinite numbers (first in sample {row}), and take finite ones")
     return values.detach()
@@ -188,10 +207,18 @@ def check_modules(network: nn.Module) -> None:
         shown = _shown(path, module)
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError(f"{shown} is TorchScript, whose operations cannot be seen: give the module it was made of")
-        if any(is_lazy(parameter) for parameter in module.parameters(recurse=False)):
+        if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
             raise InputError(f"{shown} has no weights yet: run the network once")
         if module.training and isinstance(module, _DropoutNd | _NormBase):
             raise InputError(f"{shown} is in training mode: call eval() first")
+
+
+def module_of(network: Any) -> nn.Module:
+    """The module inside, as `unwrapped` gives it. Raises InputError for what is none."""
+    module = unwrapped(network)
+    if not isinstance(module, nn.Module):
+        raise InputError(f"the network is a {type(module).__name__}, and what looks inside takes a torch.nn.Module")
+    return module
 
 
 def unwrapped(network: Any) -> Any:
@@ -211,6 +238,13 @@ def eager() -> AbstractContextManager[Any]:
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
+@contextmanager
+def without_gradients() -> Iterator[None]:
+    """A context without gradients, and out of inference mode, in which nobody could tell what was written over."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
 def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent: bool = True) -> Inspection:
     """Look at a network, a module or a function of one, with the first two of its inputs x [n, ...].
 
@@ -223,8 +257,7 @@ def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent
     values, network = inputs(x), unwrapped(network)
     if isinstance(network, nn.Module):
         check_modules(network)
-    devices = [values.device] if values.is_cuda else []
-    with eager(), torch.no_grad(), torch.random.fork_rng(devices), _buffers_kept(network) as written:
+    with eager(), without_gradients(), _random_kept(values):
         first = _first_pass(network, values)
         # The second, not the first: there may be something that every sample does to those behind it.
         alone, doubt = _second_pass(network, first, (1,), independent)
@@ -234,10 +267,14 @@ def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent
             other, doubt = _second_pass(network, first, (1, 0, 1), independent)
             if other is not None:
                 found = other
-                found.alone = doubt and alone is not None
+                found.alone = alone is not None and found.layers.keys() <= alone.layers.keys()
     if found is None:
         raise InputError("the network takes two samples at a time, and neither one nor three")
-    found.restless |= bool(written)
+    for name in found._unsure:
+        layer = found.layers.pop(name)
+        found._reasons[name] = (
+            f"its {layer.layout.steps} rows a sample are alike in all samples, so that it does not show which are whose"
+        )
     return found
 
 
@@ -261,28 +298,47 @@ class _Call:
 @dataclass
 class _Pass:
     """The calls of one pass in the order in which they ended, the network's own last; `rows`: which of two samples
-    each row of x is."""
+    each row of x is; `written`: the buffers that it wrote into."""
 
     x: Tensor
     rows: tuple[int, ...]
     calls: list[_Call]
+    written: list[Tensor]
 
 
-# What an input that a network can't take makes it raise.
-_FAILURES = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, NotImplementedError)
+@contextmanager
+def _random_kept(x: Tensor) -> Iterator[None]:
+    """What a pass draws of torch's, NumPy's and Python's random numbers is drawn again afterwards."""
+    numpy, python = np.random.get_state(), python_random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng([x.device] if x.is_cuda else []):
+            yield
+    finally:
+        np.random.set_state(numpy)  # noqa: NPY002
+        python_random.setstate(python)
+
+
+def _random_state() -> tuple[Any, ...]:
+    """Where torch's, NumPy's and Python's random numbers are."""
+    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
+    return torch.get_rng_state().numpy().tobytes(), np.asarray(keys).tobytes(), place, python_random.getstate()
 
 
 @contextmanager
 def _buffers_kept(network: Any) -> Iterator[list[Tensor]]:
     """What a pass writes into the network's buffers, as running means, is undone: yields these, once it has ended."""
     # By their values: batch normalisation leaves a buffer's version as it was.
-    buffers = list(network.buffers()) if isinstance(network, nn.Module) else []
-    kept = [(buffer, buffer.clone()) for buffer in buffers]
+    modules = network.modules() if isinstance(network, nn.Module) else []
+    places = [(module, name, one) for module in modules for name, one in module._buffers.items() if one is not None]
+    kept = [(module, name, buffer, buffer.clone()) for module, name, buffer in places]
     written: list[Tensor] = []
     try:
         yield written
     finally:
-        for buffer, value in kept:
+        for module, name, buffer, value in kept:
+            if module._buffers.get(name) is not buffer:
+                written.append(buffer)
+                module._buffers[name] = buffer
             if not torch.equal(buffer, value):
                 written.append(buffer)
                 with torch.no_grad():
@@ -292,19 +348,26 @@ def _buffers_kept(network: Any) -> Iterator[list[Tensor]]:
 def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
     """Of two samples; of one that has no other, and of what can be made of it."""
     failure: Exception | None = None
-    candidates = [x[:2]] if len(x) > 1 else [torch.cat([x, _another(x)]), torch.cat([x, x])]
+    # Two that are alike would hide what they do to each other.
+    unlike = next((i for i in range(1, len(x)) if not torch.equal(x[i], x[0])), 0)
+    one = x[:1]
+    candidates = [x[[0, unlike]]] if unlike else [torch.cat([one, _another(one)]), torch.cat([one, one])]
     for two in candidates:
         try:
             return _look(network, two, (0, 1))
         except InputError:
             raise
-        except _FAILURES as error:
+        except Exception as error:
             failure = failure or error
+    assert failure is not None
+    raise _failed(x, failure, ", two samples at a time") from failure
+
+
+def _failed(x: Tensor, failure: Exception, how: str = "") -> InputError:
+    """What is said of inputs x that do not pass."""
     said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
     kind = str(x.dtype).removeprefix("torch.")
-    raise InputError(
-        f"inputs of shape {list(x.shape)} ({kind}) do not pass the network, two samples at a time: {said}"
-    ) from failure
+    return InputError(f"inputs of shape {list(x.shape)} ({kind}) do not pass the network{how}: {said}")
 
 
 def _another(x: Tensor) -> Tensor:
@@ -312,8 +375,7 @@ def _another(x: Tensor) -> Tensor:
     other = x.flatten().roll(1).view(x.shape)
     if x.is_floating_point():
         other = 0.75 * other + 0.25 * x.max()
-        other = other + 0.5 * torch.equal(other, x)
-    return other
+    return torch.where(x == 0, 1, x / 2).to(x.dtype) if torch.equal(other, x) else other
 
 
 def _second_pass(
@@ -324,11 +386,12 @@ def _second_pass(
         second = _look(network, first.x[list(rows)], rows)
     except InputError:
         raise
-    except _FAILURES:
+    except Exception:
         return None, True
     found, doubt = _compared(first, second, independent)
-    found.restless = any(call.random for call in (*first.calls, *second.calls))
-    doubt &= not found.restless
+    random = any(call.random for call in (*first.calls, *second.calls))
+    found.restless = random or bool(first.written or second.written)
+    doubt &= not random
     if doubt and len(rows) > 1 and _DEPENDENT in found._reasons.values():
         _explain(network, found, first, second)
     found.network = network
@@ -341,13 +404,13 @@ def _look(network: Callable[[Tensor], Any], x: Tensor, rows: tuple[int, ...], ar
     calls: list[_Call] = []
     counts: Counter[str] = Counter()
     running = [("", [x])]
-    random, state = "", torch.get_rng_state()
+    random, state = "", _random_state()
 
     def draws() -> None:
         """Note the module in which random numbers were drawn since the last look."""
         nonlocal random, state
-        now = torch.get_rng_state()
-        if not random and not torch.equal(now, state):
+        now = _random_state()
+        if not random and now != state:
             random = _shown(running[-1][0], modules.get(running[-1][0]))
         state = now
 
@@ -370,12 +433,14 @@ def _look(network: Callable[[Tensor], Any], x: Tensor, rows: tuple[int, ...], ar
             if path:
                 handles.append(module.register_forward_pre_hook(partial(enter, path), with_kwargs=True))
                 handles.append(module.register_forward_hook(partial(leave, path)))
-        output = network(x.clone())
+        # Each pass starts from the same.
+        with _buffers_kept(network) as written:
+            output = network(x.clone())
     finally:
         for handle in handles:
             handle.remove()
     leave("", modules.get(""), (), output)
-    return _Pass(x, rows, calls)
+    return _Pass(x, rows, calls, written)
 
 
 def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspection, bool]:
@@ -385,6 +450,7 @@ def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspectio
     others = {(call.path, call.call): call for call in second.calls}
     found = Inspection(_nothing, {"input": Layer("input", None, 0, 1, (), tuple(first.x.shape[1:]), Layout())})
     doubt = False
+    settled: dict[tuple[int, int], Layout] = {}
     for call in first.calls:
         shown = _shown(call.path, call.module)
         path = call.path or "output"
@@ -403,6 +469,8 @@ def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspectio
                     f"{shown} gives nested or sparse tensors, and only dense ones can be watched (those of "
                     "nn.TransformerEncoder with enable_nested_tensor=False are)"
                 )
+            elif a.is_quantized:
+                found._reasons[name] = f"{shown} gives quantised tensors, and only those of numbers can be watched"
             elif a.shape == b.shape:
                 found._reasons[name] = f"{shown} gives {list(a.shape)} for a batch of any size"
             elif (layout := _layout(first, second, a, b, tolerance)) is None:
@@ -418,11 +486,28 @@ def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspectio
                 found._reasons[name] = _DEPENDENT
             else:
                 module, shape = call.module if call.path else None, tuple(layout.front(a).shape[1:])
+                if layout.steps > 1 and _shared(layout, first, second, a, b, tolerance):
+                    place = layout.axis, layout.steps
+                    if not _shared(replace(layout, together=not layout.together), first, second, a, b, tolerance):
+                        settled[place] = layout
+                    elif place in settled:
+                        layout = settled[place]
+                    else:
+                        found._unsure.add(name)
                 found.layers[name] = Layer(name, module, call.call, counts[call.path], key, shape, layout)
+    for name in list(found._unsure):
+        layer = found.layers[name]
+        if (place := (layer.layout.axis, layer.layout.steps)) in settled:
+            found.layers[name] = replace(layer, layout=settled[place])
+            found._unsure.remove(name)
+    doubt |= bool(found._unsure)
     root = first.calls[-1].module
     if root is not None:
         names = {module: path for path, module in root.named_modules()}
         found._paths = {path: names[module] for path, module in root.named_modules(remove_duplicate=False) if path}
+        # Parts of what was compiled, by the names that they have in the module that it was made of.
+        for path in list(found._paths):
+            found._paths.setdefault(path.replace("._orig_mod.", "."), found._paths[path])
     return found, doubt
 
 
@@ -509,8 +594,11 @@ def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:
     a, b = a.to(kind), b.to(kind)
     if not a.numel():
         return True
-    finite = b[torch.isfinite(b)].abs()
-    scale = float(finite.max()) if len(finite) else 0.0
+    finite = torch.isfinite(b)
+    sizes = b[finite].abs()
+    scale = float(sizes.max()) if len(sizes) else 0.0
+    if scale >= _MASKED:
+        scale = float(b[finite & (a != b)].abs().max()) if (finite & (a != b)).any() else 0.0
     return bool(((a - b).abs() <= tolerance * scale).logical_or(a == b).logical_or(a.isnan() & b.isnan()).all())
 
 

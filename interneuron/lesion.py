@@ -13,7 +13,7 @@ from interneuron import checks
 from interneuron.capture import Action, activations, hooked
 from interneuron.errors import InputError
 from interneuron.images import ssim
-from interneuron.inspection import Inspection, Layout, inputs, inspect
+from interneuron.inspection import Inspection, Layout, inputs, inspect, without_gradients
 from interneuron.seeds import generator
 
 # Lesions whose images are kept at once.
@@ -44,8 +44,8 @@ def lesion(
     if rows < 1:
         raise InputError(f"rows is {rows}, and takes at least 1")
     x = inputs(x)
-    hidden = {name: torch.as_tensor(mask, device=x.device) for name, mask in masks.items()}
-    become = None if values is None else {name: torch.as_tensor(one, device=x.device) for name, one in values.items()}
+    hidden = {name: _like(x, f"mask of layer {name!r}", mask) for name, mask in masks.items()}
+    become = None if values is None else {name: _like(x, f"values of layer {name!r}", v) for name, v in values.items()}
     at_once = max(1, min(len(x), rows))
     most = rows // at_once
     part = slice(0, 0)
@@ -56,12 +56,16 @@ def lesion(
             h = y.reshape(together, len(y) // together, run.sizes[name])
             if become is None:
                 return (h * keep[name][part, None].to(y.dtype)).view(y.shape)
-            return torch.where(hidden[name][part, None], become[name].to(y.dtype), h).view(y.shape)
+            given = become[name]
+            value = given.to(y.dtype)
+            if not torch.can_cast(given.dtype, y.dtype) and not torch.equal(value.to(given.dtype), given):
+                raise InputError(f"values of layer {name!r} hold numbers that its {y.dtype} cannot")
+            return torch.where(hidden[name][part, None], value, h).view(y.shape)
 
         return action
 
     out = None
-    with torch.no_grad(), hooked(module, x, {name: silence(name) for name in masks}) as run:
+    with without_gradients(), hooked(module, x, {name: silence(name) for name in masks}) as run:
         layout = run.inspection.output().layout
         lesions = _check(run.sizes, hidden, become)
         keep = {name: (~mask).to(x.dtype) for name, mask in hidden.items()} if become is None else {}
@@ -133,7 +137,8 @@ def _check(sizes: Mapping[str, int], masks: Mapping[str, Tensor], values: Mappin
     """Number of lesions, after a look at masks and values."""
     if not masks:
         raise InputError("no masks: a lesion takes at least one layer")
-    lesions = len(next(iter(masks.values())))
+    first = next(iter(masks.values()))
+    lesions = len(first) if first.ndim else 0
     for name, mask in masks.items():
         if mask.dtype != torch.bool or mask.shape != (lesions, sizes[name]) or not lesions:
             raise InputError(
@@ -144,6 +149,14 @@ def _check(sizes: Mapping[str, int], masks: Mapping[str, Tensor], values: Mappin
             got = list(values[name].shape) if name in values else "missing"
             raise InputError(f"values of layer {name!r} are {got}, and take one number for each of {sizes[name]} units")
     return lesions
+
+
+def _like(x: Tensor, what: str, values: ArrayLike | Tensor) -> Tensor:
+    """`values` as a tensor where x is."""
+    try:
+        return torch.as_tensor(values, device=x.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{what} cannot be read as a tensor: {str(error).splitlines()[0]}") from error
 
 
 class _Twice(nn.Module):

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from interneuron import lattices
 from interneuron.capture import Action, hooked
 from interneuron.errors import InputError
-from interneuron.inspection import inputs, unwrapped
+from interneuron.inspection import inputs, module_of
 
 FORMS = ("quadratic", "rayleigh")
 
@@ -168,7 +169,7 @@ def regularised(
         except InputError as error:
             raise InputError(f"layer {name!r}: {error}") from error
     penalties: dict[str, Tensor] = {}
-    network, graded = unwrapped(module), False
+    network, graded = module_of(module), False
 
     def keep(name: str) -> Action:
         def action(y: Tensor) -> None:
@@ -179,7 +180,8 @@ def regularised(
                     f"layer {name!r} runs without gradients, under torch.no_grad or in gradient checkpointing with "
                     "use_reentrant=True, so that its penalty would change nothing: it takes use_reentrant=False"
                 )
-            with torch.autocast(y.device.type, enabled=False):
+            # What it keeps for its gradient is no part of a checkpoint around it, which may be run again without it.
+            with torch.autocast(y.device.type, enabled=False), saved_tensors_hooks(_same, _same):
                 penalties[name] = measured(name, y.float() if y.dtype in _HALF else y)
 
         return action
@@ -307,6 +309,10 @@ def _arrays(matrix: Tensor) -> tuple[Any, Any, Any] | None:
     if not matrix.is_sparse_csr or matrix.device.type != "cpu" or matrix.dtype not in (torch.float32, torch.float64):
         return None
     return matrix.crow_indices().numpy(), matrix.col_indices().numpy(), matrix.values().numpy()
+
+
+def _same(y: Tensor) -> Tensor:
+    return y
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from interneuron.capture import Action, hooked
 from interneuron.checks import numbers
 from interneuron.errors import InputError
 from interneuron.influence import influence
-from interneuron.inspection import inputs, inspect
+from interneuron.inspection import inputs, inspect, without_gradients
 from interneuron.signals import size_ratio
 
 Network = Callable[[Tensor], Tensor]
@@ -205,19 +205,21 @@ def grad_cam(module: nn.Module, x: Tensor, layer: str, target: int | None = None
     """
     x, scores = _looked(module, x)
     target, _ = _target(scores, x, target)
-    leaf = x[None].clone().requires_grad_(x.is_floating_point())
     kept: list[Tensor] = []
 
     def keep(y: Tensor) -> Tensor:
+        # What is before the layer may have no gradients: of whole numbers, of weights that are frozen.
+        if torch.is_grad_enabled() and not y.requires_grad and y.is_floating_point():
+            y = y.detach().requires_grad_()
         # A copy goes on, so that a ReLU that works in place leaves this one alone.
         kept.append(y)
         return y.clone()
 
     actions: dict[str, Action] = {layer: keep}
-    with torch.enable_grad(), hooked(module, x[None], actions) as run:
+    with torch.inference_mode(False), torch.enable_grad(), hooked(module, x[None], actions) as run:
         if len(shape := run.inspection.find(layer).shape) != 3:
             raise InputError(f"layer {layer!r} has activations {list(shape)}; Grad-CAM takes [maps, height, width]")
-        score = run.output(leaf)[0, target]
+        score = run.output(x[None].clone().requires_grad_(x.is_floating_point()))[0, target]
         maps = kept[0]
         if not (maps.requires_grad and score.requires_grad):
             raise InputError(
@@ -331,16 +333,16 @@ def _looked(network: Network, x: Tensor, batch: int = 1) -> tuple[Tensor, Networ
     """One image, and the network's scores [b, classes] of any, as a function that leaves these alone."""
     if batch < 1:
         raise InputError(f"batch is {batch}, and takes at least 1")
-    if x.ndim != 3:
-        raise InputError(f"the image has the shape {list(x.shape)}; saliency takes one, [channels, h, w]")
-    image = inputs(x[None])[0]
+    image = inputs(x[None] if hasattr(x, "ndim") else [x])[0]
+    if image.ndim != 3:
+        raise InputError(f"the image has the shape {list(image.shape)}; saliency takes one, [channels, h, w]")
     inspection = inspect(network, image[None])
     output = inspection.output()
     if len(output.shape) != 1:
         raise InputError(f"the network gives {[1, *output.shape]} for one image; saliency takes scores [1, classes]")
 
     def scores(images: Tensor) -> Tensor:
-        with torch.no_grad():
+        with without_gradients():
             found = output.layout.front(inspection.run(images))[: len(images)]
         if found.isnan().any():
             raise InputError("the network gives scores that are NaN, and saliency takes numbers")
@@ -356,7 +358,14 @@ def _target(scores: Network, x: Tensor, target: int | None) -> tuple[int, float]
         target = int(found.argmax())
     elif target not in range(len(found)):
         raise InputError(f"target is {target}; the network has classes 0 to {len(found) - 1}")
-    return target, float(found[target])
+    target = int(target)
+    return target, float(_finite(found[target]))
+
+
+def _finite(scores: Tensor) -> Tensor:
+    if not torch.isfinite(scores).all():
+        raise InputError("the network gives the target a score that is infinite, and saliency takes finite ones")
+    return scores
 
 
 def _curve(
@@ -384,13 +393,21 @@ def _masked_scores(
 ) -> npt.NDArray[np.float64]:
     """The target's scores for x with `fill` where each mask [b, h, w] is true."""
     value = _filled(fill, x)
-    found = [scores(torch.where(mask[:, None], value, x))[:, target] for mask in masks]
+    found = [_finite(scores(torch.where(mask[:, None], value, x))[:, target]) for mask in masks]
     return torch.cat(found).double().cpu().numpy()
 
 
 def _filled(fill: float | Tensor, x: Tensor) -> Tensor:
     """A number, or a tensor that broadcasts to x, as an image."""
-    value = torch.as_tensor(fill, dtype=x.dtype, device=x.device)
+    try:
+        # Whole numbers would be cut off, and run over, without a word.
+        exact = torch.as_tensor(fill, dtype=x.dtype if x.is_floating_point() else torch.float64, device=x.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"the fill cannot be read as a tensor: {str(error).splitlines()[0]}") from error
+    value = exact.to(x.dtype)
+    if not x.is_floating_point() and not torch.equal(value.double(), exact):
+        kind = str(x.dtype).removeprefix("torch.")
+        raise InputError(f"the fill holds numbers that images of {kind} cannot, and takes those: fill float images")
     try:
         image = value.expand_as(x)
     except RuntimeError as error:

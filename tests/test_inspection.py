@@ -1,14 +1,17 @@
 """The one look at a network: what it costs, what it leaves, and what it says of networks that are refused."""
 
+import random
 from collections import namedtuple
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from interneuron import capture, lattices, lesion, regularization, saliency
+from interneuron import capture, causal, lattices, lesion, regularization, saliency
 from interneuron.errors import InputError
 from interneuron.inspection import Layout, inspect
 
@@ -232,3 +235,232 @@ def test_layouts_bring_samples_to_the_front_and_back(layout):
     front = layout.front(y)
     assert len(front) == 12 // layout.steps
     assert torch.equal(layout.back(front), y)
+
+
+def test_samples_that_are_alike_hide_nothing(x):
+    mixing = Net(lambda m, x: m.l(x - x.mean(0)), l=nn.Linear(4, 3))
+    for alike in (torch.cat([x[:1], x]), torch.ones(1, 4), torch.zeros(3, 4)):
+        with pytest.raises(InputError, match="differs from batch to batch"):
+            lesion.lesion(mixing, alike, {"l": torch.zeros(1, 3, dtype=torch.bool)})
+
+
+@pytest.mark.parametrize("kind", ["like steps", "silent layer", "like tokens"])
+def test_steps_as_rows_are_told_from_samples_where_some_are_alike(kind):
+    values = torch.rand(5, 3, 2, generator=torch.Generator().manual_seed(1)) + 0.1
+
+    def step_by_step(m, x):
+        return m.r(m.l(x.transpose(0, 1).flatten(0, 1))).unflatten(0, (x.shape[1], -1)).mean(0)
+
+    net = Net(step_by_step, l=nn.Linear(2, 5), r=nn.ReLU())
+    if kind == "like steps":
+        values[0] = 0
+        values[1] = 1
+        values[:2, 0] = 0.5
+    elif kind == "silent layer":
+        nn.init.uniform_(net.l.weight)
+        nn.init.zeros_(net.l.bias)
+        values[:2] *= -1
+    else:
+        net.l, values = nn.Embedding(9, 5), torch.tensor([[3, 7], [7, 2], [1, 4]])
+    with torch.no_grad():
+        right = net.r(net.l(values)).flatten(1)
+        torch.testing.assert_close(capture.activations(net, values, ["r"])["r"], right)
+
+
+def test_a_layer_whose_rows_do_not_show_whose_they_are_is_refused(x):
+    net = Net(lambda m, x: x + m.c(x.reshape(-1, 2)).sum(), c=Net(lambda m, x: torch.zeros(len(x), 5)))
+    assert list(capture.sites(net, x)) == ["input", "output"]
+    with pytest.raises(InputError, match="its 2 rows a sample are alike in all samples"):
+        capture.activations(net, x, ["c"])
+
+
+def test_numbers_of_masks_hide_no_difference(x):
+    net = Net(lambda m, x: nn.functional.pad(m.l(x - x.mean(0)), (0, 1), value=-1e9), l=nn.Linear(4, 3))
+    with pytest.raises(InputError, match="differs from batch to batch"):
+        lesion.lesion(net, x, {"input": torch.zeros(1, 4, dtype=torch.bool)})
+    masked = Net(lambda m, x: nn.functional.pad(m.l(x), (0, 1), value=-1e9), l=nn.Linear(4, 3))
+    assert list(capture.sites(masked, x)) == ["input", "l", "output"]
+
+
+def test_random_numbers_of_numpy_and_python_are_seen_and_kept(x):
+    for draw in (random.random, np.random.rand):
+        net = Net(lambda m, x, draw=draw: m.l(x) if draw() < 2 else x, l=nn.Linear(4, 3))
+        before = random.getstate(), np.random.get_state()[1:3]  # noqa: NPY002
+        with pytest.raises(InputError, match="draws random numbers"):
+            lesion.lesion(net, x, {"l": torch.zeros(1, 3, dtype=torch.bool)})
+        after = random.getstate(), np.random.get_state()[1:3]  # noqa: NPY002
+        assert before[0] == after[0]
+        assert before[1][1] == after[1][1]
+        np.testing.assert_array_equal(before[1][0], after[1][0])
+
+
+def test_buffers_that_a_pass_replaces_are_put_back(x):
+    def counted(m, x):
+        m.calls = m.calls + 1
+        return m.l(x) * m.calls
+
+    net = Net(counted, l=nn.Linear(4, 3))
+    net.register_buffer("calls", torch.zeros(1))
+    calls = net.calls
+    found = capture.activations(net, x, ["output"], batch=4)["output"]
+    assert net.calls is calls
+    with torch.no_grad():
+        torch.testing.assert_close(found, net.l(x))
+
+
+def test_power_iterations_of_training_mode_start_from_the_same_in_each_pass(x):
+    net = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 5)), nn.ReLU(), nn.Linear(5, 3)).train()
+    before = net[0].weight_u.clone()
+    got = lesion.lesion(net, x, {"1": torch.zeros(1, 5, dtype=torch.bool)})[0]
+    assert torch.equal(net[0].weight_u, before)
+    with torch.no_grad():
+        torch.testing.assert_close(got, net(x))
+
+
+def test_inference_mode_changes_nothing(x):
+    net = Net(
+        lambda m, x: (lambda h: h + m.o(m.r(h)))(m.l(x)),
+        l=nn.Linear(4, 4),
+        r=nn.ReLU(inplace=True),
+        o=nn.Linear(4, 4),
+    )
+    image, masks = torch.rand(3, 6, 6), {"r": torch.ones(1, 4, dtype=torch.bool)}
+    convolution = Net(lambda m, x: m.o(m.c(x).relu().mean((2, 3))), c=nn.Conv2d(3, 4, 3), o=nn.Linear(4, 3))
+    right, cam = lesion.lesion(net, x, masks), saliency.grad_cam(convolution, image, "c", 1)
+    with torch.inference_mode():
+        got, other = lesion.lesion(net, x, masks), saliency.grad_cam(convolution, image, "c", 1)
+    assert torch.equal(got, right)
+    np.testing.assert_array_equal(other, cam)
+
+
+def test_a_network_that_calls_itself_is_one_pass(x):
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.l = nn.Linear(4, 3)
+
+        def forward(self, x, both=True):
+            return self(x, False) + self(-x, False) if both else self.l(x)
+
+    net = Twice()
+    found = capture.activations(net, x, ["l#0", "l#1"])
+    masks = {"l#0": torch.ones(1, 3, dtype=torch.bool)}
+    with torch.no_grad():
+        torch.testing.assert_close(found["l#0"], net.l(x))
+        torch.testing.assert_close(found["l#1"], net.l(-x))
+        torch.testing.assert_close(lesion.lesion(net, x, masks)[0], net.l(-x))
+
+
+def test_a_pass_that_fails_leaves_the_next_one_whole(x):
+    net = Net(lambda m, x: m.l(x), l=nn.Linear(4, 3))
+    with torch.no_grad(), capture.hooked(net, x, {"l": torch.zeros_like}):
+        with pytest.raises(RuntimeError):
+            net(x[:, :2])
+        assert not net(x).any()
+
+
+def test_a_penalty_under_checkpoints_may_go_backward_after_the_context(x):
+    net = Net(lambda m, x: checkpoint(lambda h: m.l(h).relu(), x, use_reentrant=False), l=nn.Linear(4, 5))
+    with regularization.regularised(net, x, {"l": lattices.paths(1, 5)}) as penalties:
+        loss = net(x).sum() + penalties["l"]
+    loss.backward()
+    z = net.l(x)
+    right = z.relu().sum() + (z[:, 1:] - z[:, :-1]).square().sum(1).mean()
+    torch.testing.assert_close(net.l.weight.grad, torch.autograd.grad(right, net.l.weight)[0])
+
+
+def test_a_penalty_on_the_input_of_a_network_that_is_called_by_keyword(x):
+    net = Net(lambda m, x: m.l(x), l=nn.Linear(4, 3))
+    with regularization.regularised(net, x, {"input": lattices.paths(1, 4)}) as penalties:
+        net(x=x)
+    torch.testing.assert_close(penalties["input"], (x[:, 1:] - x[:, :-1]).square().sum(1).mean())
+
+
+@pytest.mark.parametrize("change", ["forward", "root", "global hook"])
+def test_effects_are_those_of_what_runs(change):
+    net = nn.Sequential(nn.Linear(4, 5), nn.ReLU()).eval()
+    weight, plain, handle = net[0].weight.detach().numpy(), net[0].forward, None
+    if change == "forward":
+        net[0].forward = lambda x: 10 * plain(x)
+    elif change == "root":
+        net.forward = lambda x: net[1](net[0](10 * x))
+    else:
+        handle = nn.modules.module.register_module_forward_hook(
+            lambda m, given, y: 10 * y if isinstance(m, nn.Linear) else None
+        )
+    try:
+        found = causal.sampled_effects(net, ["0"], np.ones((2, 4, 4)), [], [0.0, 1.0], treated=[0])
+        with pytest.raises(InputError, match="which the Taylor expansion cannot see"):
+            causal.taylor_effects(net, ["0"], np.zeros(4), np.eye(4), [0.0, 1.0])
+    finally:
+        if handle is not None:
+            handle.remove()
+    np.testing.assert_allclose(found.effect[0, 1], 5 * weight[:, 0], rtol=1e-5, atol=1e-7)
+
+
+def test_grad_cam_takes_frozen_weights_and_whole_numbers():
+    net = Net(lambda m, x: m.o(m.c(x / 255).relu().mean((2, 3))), c=nn.Conv2d(3, 4, 3), o=nn.Linear(4, 3))
+    image = torch.randint(0, 256, (3, 6, 6), dtype=torch.uint8)
+    right = saliency.grad_cam(net, image, "c", 1)
+    np.testing.assert_array_equal(saliency.grad_cam(net.requires_grad_(False), image, "c", 1), right)
+
+
+def test_numbers_that_images_or_layers_cannot_hold_are_refused():
+    net = Net(lambda m, x: m.o(m.c(x / 255).relu().mean((2, 3))), c=nn.Conv2d(3, 4, 3), o=nn.Linear(4, 3))
+    image = torch.randint(0, 256, (3, 6, 6), dtype=torch.uint8)
+    for fill in (127.5, -1, 300):
+        with pytest.raises(InputError, match="numbers that images of uint8 cannot"):
+            saliency.occlusion(net, image, 2, 2, fill)
+    assert saliency.occlusion(net, image, 2, 2, 127.0).shape == (6, 6)
+    tokens = torch.tensor([[1, 2], [3, 4]])
+    with pytest.raises(InputError, match=r"hold numbers that its torch.int64 cannot"):
+        lesion.lesion(nn.Embedding(9, 4), tokens, {"input": [[True, True]]}, {"input": [2.5, 3.5]})
+
+
+def test_a_score_that_is_infinite_is_refused():
+    def scores(images):
+        return torch.stack([images.mean((1, 2, 3)), torch.full((len(images),), -torch.inf)], 1)
+
+    image = torch.rand(3, 4, 4)
+    assert np.isfinite(saliency.occlusion(scores, image, 2, 2, target=0)).all()
+    with pytest.raises(InputError, match="gives the target a score that is infinite"):
+        saliency.occlusion(scores, image, 2, 2, target=1)
+
+
+def test_arrays_as_they_lie_around_are_taken(x):
+    net, values = nn.Linear(4, 3), x.numpy()
+    right = capture.activations(net, x, ["output"])["output"]
+    for given in (values[::-1][::-1], values[:, ::-1].copy()[:, ::-1], values.astype(">f4"), pd.DataFrame(values)):
+        assert torch.equal(capture.activations(net, given, ["output"])["output"], right)
+
+
+def test_what_no_network_takes_is_refused_in_a_sentence(x):
+    def five(m, x):
+        assert x.shape[1] == 5, "five numbers a sample"
+        return x
+
+    net, masks = nn.Linear(4, 3), {"input": torch.zeros(1, 4, dtype=torch.bool)}
+    with pytest.raises(InputError, match=r"do not pass the network.*five numbers a sample"):
+        capture.sites(Net(five), x)
+    with pytest.raises(InputError, match="do not pass the network: index out of range"):
+        capture.activations(nn.Embedding(9, 4), torch.tensor([[1], [3], [99]]), ["output"])
+    with pytest.raises(InputError, match="sparse or nested"):
+        capture.sites(net, x.to_sparse())
+    with pytest.raises(InputError, match="has no weights yet"):
+        capture.sites(nn.Sequential(net, nn.LazyBatchNorm1d(affine=False)).eval(), x)
+    for run in (
+        lambda f: lesion.lesion(f, x, masks),
+        lambda f: causal.sampled_effects(f, ["output"], np.zeros((2, 4, 4)), [], [0.0, 1.0]),
+        lambda f: regularization.regularised(f, x, {"output": lattices.paths(1, 3)}).__enter__(),
+    ):
+        with pytest.raises(InputError, match="the network is a function, and what looks inside takes"):
+            run(lambda b: net(b))
+    for mask in (True, "abc", [[True] * 4, [True]]):
+        with pytest.raises(InputError, match="mask of layer 'input'"):
+            lesion.lesion(net, x, {"input": mask})
+
+
+def test_parts_of_a_compiled_part_have_the_names_that_they_had(x):
+    net = nn.Sequential(torch.compile(nn.Sequential(nn.Linear(4, 3)), backend="eager"), nn.Linear(3, 2)).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(capture.activations(net, x, ["0.0"])["0.0"], net[0](x))
