@@ -283,7 +283,7 @@ def test_numbers_of_masks_hide_no_difference(x):
 
 
 def test_random_numbers_of_numpy_and_python_are_seen_and_kept(x):
-    for draw in (random.random, np.random.rand):  # noqa: NPY002
+    for draw in (random.random, np.random.rand):
         net = Net(lambda m, x, draw=draw: m.l(x) if draw() < 2 else x, l=nn.Linear(4, 3))
         before = random.getstate(), np.random.get_state()[1:3]  # noqa: NPY002
         with pytest.raises(InputError, match="draws random numbers"):
