@@ -269,10 +269,14 @@ def test_the_loader_of_yaml_is_safe() -> None:
 
 @each_file(CODE)
 def test_no_global_state_of_random_numbers(path: Path) -> None:
-    assert "random" not in set(imports(path)), "the module random"
-    allowed = {"default_rng", "Generator", "SeedSequence", "PCG64"}
+    # The look at a network puts what that draws of the caller's random numbers back, and draws none.
+    keeps = named(path) == "interneuron/inspection.py"
+    assert keeps or "random" not in set(imports(path)), "the module random"
+    allowed = {"default_rng", "Generator", "SeedSequence", "PCG64", *(["get_state", "set_state"] if keeps else [])}
     for name, call in calls(path):
         where = f"{named(path)}:{call.lineno}: {name}"
+        if name.startswith("python_random."):
+            assert name in ("python_random.getstate", "python_random.setstate"), where
         if name.startswith(("np.random.", "numpy.random.")):
             assert name.split(".")[-1] in allowed, where
         if name.endswith("default_rng"):
