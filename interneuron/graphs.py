@@ -61,9 +61,9 @@ def neighbours(x: npt.ArrayLike, k: int, metric: str = "euclidean", search: str 
     search: `exact` compares all pairs (scikit-learn) and breaks ties by the order of the samples; `lists` compares each
     sample with those of the clusters whose centres are nearest to it (the inverted lists of Jégou, Douze and Schmid,
     IEEE TPAMI 33, 2011), as many clusters as find 0.995 of the true neighbours of 500 samples, and measures the recall
-    on 500 others, and is exact where that is below 0.99; `auto` is exact up to 20,000 samples. `seed` draws the lists
-    and the samples. Distances of what is found are differences, not products, so that they are symmetric bit for bit,
-    and 0 between duplicates.
+    on 500 others: where that is below 0.99, the search is exact after all; `auto` is exact up to 20,000 samples. `seed`
+    draws the lists and the samples. Distances of what is found are differences, not products, so that they are
+    symmetric bit for bit, and 0 between duplicates.
 
     Raises InputError for k outside of 1 to n - 1, x that is no finite [n, d], samples further apart than float32 has
     numbers (3e38), and zero vectors under `cosine`.
