@@ -185,9 +185,11 @@ def inputs(x: ArrayLike | Tensor) -> Tensor:
     """x [n, ...] as a tensor. Raises InputError for what is none, no samples, and NaN or infinity (with its sample)."""
     try:
         if hasattr(x, "__array__") and not isinstance(x, Tensor):
-            # torch takes no data frames, and no arrays of swapped bytes or that run backwards.
+            # torch takes no data frames, and no arrays of swapped bytes, that run backwards or that are read-only.
             x = np.asarray(x)
-            x = x.astype(x.dtype.newbyteorder("="), order="C" if min(x.strides, default=0) < 0 else "K", copy=False)
+            backwards = min(x.strides, default=0) < 0
+            kind = x.dtype.newbyteorder("=")
+            x = x.astype(kind, order="C" if backwards else "K", copy=backwards or not x.flags.writeable)
         values = x if isinstance(x, Tensor) else torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"inputs cannot be read as a tensor: {str(error).splitlines()[0]}") from error
@@ -588,17 +590,14 @@ def _shared(layout: Layout, first: _Pass, second: _Pass, a: Tensor, b: Tensor, t
 def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:
     if a.shape != b.shape:
         return False
-    if not (a.is_floating_point() or a.is_complex()):
+    if torch.equal(a, b) or not (a.is_floating_point() or a.is_complex()):
         return torch.equal(a, b)
-    kind = torch.complex128 if a.is_complex() else torch.float64
-    a, b = a.to(kind), b.to(kind)
-    if not a.numel():
-        return True
-    finite = torch.isfinite(b)
-    sizes = b[finite].abs()
-    scale = float(sizes.max()) if len(sizes) else 0.0
+    if a.itemsize < 4:
+        a, b = a.float(), b.float()
+    sizes = b.abs().where(b.isfinite(), 0)
+    scale = float(sizes.max())
     if scale >= _MASKED:
-        scale = float(b[finite & (a != b)].abs().max()) if (finite & (a != b)).any() else 0.0
+        scale = float(sizes.where(a != b, 0).max())
     return bool(((a - b).abs() <= tolerance * scale).logical_or(a == b).logical_or(a.isnan() & b.isnan()).all())
 
 
