@@ -140,6 +140,15 @@ def test_cosine():
     np.testing.assert_allclose(found.distance, 1 + np.sort(-cosine, axis=1)[:, :9], atol=1e-6)
 
 
+def test_lists_of_clumps_that_lie_far_from_each_other():
+    x = np.random.default_rng(0).normal(size=(1200, 4))
+    x[::2] += 1e8
+    found, exact = (graphs.neighbours(x, 5, search=search) for search in ("lists", "exact"))
+    assert found.recall == 1
+    np.testing.assert_array_equal(found.index, exact.index)
+    np.testing.assert_array_equal(found.distance, exact.distance)
+
+
 def test_lists_find_what_they_say():
     x = blobs()
     found = graphs.neighbours(x, 10, search="lists", seed=3)
@@ -162,6 +171,7 @@ def test_samples_whose_lists_are_too_short_are_searched_in_full(monkeypatch):
     short = graphs.neighbours(x, 399, search="lists")
     np.testing.assert_array_equal(short.index, brute(x, 399)[0])
     assert short.recall == 1
+    monkeypatch.setattr(graphs, "_PROMISED", 0)
     found = graphs.neighbours(x, 20, search="lists")
     assert 0.1 < found.recall < 0.99
     assert all(len(set(row)) == 20 and i not in row and min(row) >= 0 for i, row in enumerate(found.index.tolist()))
