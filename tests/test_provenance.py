@@ -567,8 +567,10 @@ def test_altered_claims_are_not_printed_and_come_into_no_ledger(
     for folder in ("config", "interneuron", "scripts"):
         (saved.root / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(saved.root)
-    assert main([command]) == 1
-    assert capsys.readouterr().err.startswith(f"error: {B} is not as it was made: ")
+    option = {"claims": "--file", "ledger": "--claims"}[command]
+    for arguments in ([], [option, str(saved.root / B)]):
+        assert main([command, *arguments]) == 1
+        assert capsys.readouterr().err.startswith(f"error: {B} is not as it was made: ")
 
 
 def test_the_records_of_runs_that_end_at_once_are_all_kept(saved: Place) -> None:

@@ -1,6 +1,7 @@
 """The command `interneuron`: the ledger in a terminal, the ledger that is kept, the config's documentation."""
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -93,8 +94,9 @@ def _as_made(claims: Path) -> None:
     """Refuse claims that were altered since a run made them."""
     from interneuron.workflow import records
 
-    if str(claims) in records.read(Path.cwd()).results:
-        records.check(Path.cwd(), [str(claims)])
+    path = os.path.relpath(claims)  # the name that results have in the record
+    if path in records.read(Path.cwd()).results:
+        records.check(Path.cwd(), [path])
 
 
 def _ledger(options: argparse.Namespace) -> None:
