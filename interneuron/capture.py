@@ -79,6 +79,8 @@ def activations(
     with without_gradients(), hooked(module, x, {name: keep(name) for name in names}) as run:
         for start in range(0, len(x), batch):
             run(x[start : start + batch])
+        for name in names:
+            run.inspection.compare(name, out[name])
     return {name: out[name] for name in names}
 
 
@@ -121,6 +123,7 @@ def hooked(
     inspection = module if isinstance(module, Inspection) else inspect(module, x, independent)
     network = module_of(inspection.network)
     found = {name: inspection.find(name) for name in actions}
+    inspection.forget(actions)
     run = Hooked(inspection, found)
     inside: defaultdict[nn.Module, defaultdict[int, list[tuple[Layer, str]]]] = defaultdict(lambda: defaultdict(list))
     ends: dict[str, list[tuple[Layer, str]]] = {"input": [], "output": []}

@@ -9,7 +9,7 @@ true is not listed, and whoever asks for it by name is told which module makes t
 import random as python_random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -109,6 +109,10 @@ class Inspection:
     _paths: dict[str, str] = field(default_factory=dict)
     # Layers whose steps may be neighbours or not, since they are alike in all that was seen.
     _unsure: set[str] = field(default_factory=set)
+    # Which of the inputs were looked at, and what the layers gave for them.
+    _looked: tuple[int, ...] = ()
+    _seen: dict[str, Tensor] = field(default_factory=dict)
+    _tolerance: tuple[float, float] = (0.0, 0.0)
 
     def find(self, name: str) -> Layer:
         """The layer of this name. Raises InputError for one that isn't there, or can't be watched, and says why."""
@@ -144,6 +148,20 @@ class Inspection:
                 "function that gives one of them"
             )
         return self.find("output")
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let go of what was seen of layers but for these, by the names that were asked for."""
+        kept = {self._known(name) for name in names}
+        self._seen = {name: y for name, y in self._seen.items() if name in kept}
+
+    def compare(self, name: str, y: Tensor) -> None:
+        """Raise InputError where the layer gives the inputs that were looked at other numbers, in y [n, units]."""
+        for row, seen in zip(self._looked, self._seen[self._known(name)], strict=False):
+            if not _alike(y[row], seen.reshape(-1), self._tolerance):
+                raise InputError(
+                    f"layer {name!r} gives sample {row} other numbers among {len(y)} samples than among two: "
+                    + _DEPENDENT.partition(": ")[2]
+                )
 
     def runs(self) -> dict[nn.Module, int]:
         """How often each submodule ran."""
@@ -260,7 +278,7 @@ def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent
     if isinstance(network, nn.Module):
         check_modules(network)
     with eager(), without_gradients(), _random_kept(values):
-        first = _first_pass(network, values)
+        first, looked = _first_pass(network, values)
         # The second, not the first: there may be something that every sample does to those behind it.
         alone, doubt = _second_pass(network, first, (1,), independent)
         found = alone
@@ -272,6 +290,7 @@ def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent
                 found.alone = alone is not None and found.layers.keys() <= alone.layers.keys()
     if found is None:
         raise InputError("the network takes two samples at a time, and neither one nor three")
+    found._looked = looked
     for name in found._unsure:
         layer = found.layers.pop(name)
         found._reasons[name] = (
@@ -347,8 +366,8 @@ def _buffers_kept(network: Any) -> Iterator[list[Tensor]]:
                     buffer.copy_(value)
 
 
-def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
-    """Of two samples; of one that has no other, and of what can be made of it."""
+def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> tuple[_Pass, tuple[int, ...]]:
+    """Of two samples; of one that has no other, and of what can be made of it. And which of x they are."""
     failure: Exception | None = None
     # Two that are alike would hide what they do to each other.
     unlike = next((i for i in range(1, len(x)) if not torch.equal(x[i], x[0])), 0)
@@ -356,7 +375,7 @@ def _first_pass(network: Callable[[Tensor], Any], x: Tensor) -> _Pass:
     candidates = [x[[0, unlike]]] if unlike else [torch.cat([one, _another(one)]), torch.cat([one, one])]
     for two in candidates:
         try:
-            return _look(network, two, (0, 1))
+            return _look(network, two, (0, 1)), (0, unlike) if unlike else (0,)
         except InputError:
             raise
         except Exception as error:
@@ -390,13 +409,12 @@ def _second_pass(
         raise
     except Exception:
         return None, True
-    found, doubt = _compared(first, second, independent)
+    found, doubt = _compared(network, first, second, independent)
     random = any(call.random for call in (*first.calls, *second.calls))
     found.restless = random or bool(first.written or second.written)
     doubt &= not random
     if doubt and len(rows) > 1 and _DEPENDENT in found._reasons.values():
         _explain(network, found, first, second)
-    found.network = network
     return found, doubt
 
 
@@ -445,12 +463,15 @@ def _look(network: Callable[[Tensor], Any], x: Tensor, rows: tuple[int, ...], ar
     return _Pass(x, rows, calls, written)
 
 
-def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspection, bool]:
+def _compared(
+    network: Callable[[Tensor], Any], first: _Pass, second: _Pass, independent: bool
+) -> tuple[Inspection, bool]:
     """The layers of two passes that share a sample, and why other calls are none; whether these leave a doubt."""
     tolerance = _tolerance(first)
+    seen: dict[str, Tensor] = {"input": first.x}
     counts, again = (Counter(call.path for call in run.calls) for run in (first, second))
     others = {(call.path, call.call): call for call in second.calls}
-    found = Inspection(_nothing, {"input": Layer("input", None, 0, 1, (), tuple(first.x.shape[1:]), Layout())})
+    found = Inspection(network, {"input": Layer("input", None, 0, 1, (), tuple(first.x.shape[1:]), Layout())})
     doubt = False
     settled: dict[tuple[int, int], Layout] = {}
     for call in first.calls:
@@ -497,12 +518,15 @@ def _compared(first: _Pass, second: _Pass, independent: bool) -> tuple[Inspectio
                     else:
                         found._unsure.add(name)
                 found.layers[name] = Layer(name, module, call.call, counts[call.path], key, shape, layout)
+                seen[name] = a
     for name in list(found._unsure):
         layer = found.layers[name]
         if (place := (layer.layout.axis, layer.layout.steps)) in settled:
             found.layers[name] = replace(layer, layout=settled[place])
             found._unsure.remove(name)
     doubt |= bool(found._unsure)
+    found._seen = {name: layer.layout.front(seen[name]) for name, layer in found.layers.items()}
+    found._tolerance = tolerance
     root = first.calls[-1].module
     if root is not None:
         names = {module: path for path, module in root.named_modules()}
@@ -546,18 +570,16 @@ def _explain(network: Callable[[Tensor], Any], found: Inspection, first: _Pass, 
     found._reasons.update({name: cause for name, reason in found._reasons.items() if reason == _DEPENDENT})
 
 
-def _tolerance(run: _Pass) -> float:
-    """That of the coarsest numbers in the pass."""
+def _tolerance(run: _Pass) -> tuple[float, float]:
+    """That of the coarsest numbers in the pass: relative, and for what is near 0 since larger numbers cancel in it."""
     tensors = [run.x, *(y for call in run.calls for _, y in call.results)]
     kinds = {y.dtype for y in tensors if y.is_floating_point()}
-    return max((_TOLERANCE.get(kind, _COARSE) for kind in kinds), default=0.0)
+    relative = max((_TOLERANCE.get(kind, _COARSE) for kind in kinds), default=0.0)
+    real = run.x.is_floating_point() and run.x.numel()
+    return relative, 1e-3 * relative * (min(1.0, float(run.x.abs().max())) if real else 1.0)
 
 
-def _nothing(x: Tensor) -> None:
-    raise NotImplementedError
-
-
-def _layout(first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: float) -> Layout | None:
+def _layout(first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: tuple[float, float]) -> Layout | None:
     """Where the samples are in a tensor, a of the first pass and b of the second; None where no axis goes with them."""
     if a.ndim != b.ndim:
         return None
@@ -576,7 +598,7 @@ def _layout(first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: float)
     return layout
 
 
-def _shared(layout: Layout, first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: float) -> bool:
+def _shared(layout: Layout, first: _Pass, second: _Pass, a: Tensor, b: Tensor, tolerance: tuple[float, float]) -> bool:
     """Whether the samples that both passes have are alike in a and b."""
     a, b = layout.front(a), layout.front(b)
     return all(
@@ -587,7 +609,7 @@ def _shared(layout: Layout, first: _Pass, second: _Pass, a: Tensor, b: Tensor, t
     )
 
 
-def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:
+def _alike(a: Tensor, b: Tensor, tolerance: tuple[float, float]) -> bool:
     if a.shape != b.shape:
         return False
     if torch.equal(a, b) or not (a.is_floating_point() or a.is_complex()):
@@ -598,7 +620,12 @@ def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:
     scale = float(sizes.max())
     if scale >= _MASKED:
         scale = float(sizes.where(a != b, 0).max())
-    return bool(((a - b).abs() <= tolerance * scale).logical_or(a == b).logical_or(a.isnan() & b.isnan()).all())
+    return bool(
+        ((a - b).abs() <= max(tolerance[0] * scale, tolerance[1]))
+        .logical_or(a == b)
+        .logical_or(a.isnan() & b.isnan())
+        .all()
+    )
 
 
 def parts(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:

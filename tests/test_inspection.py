@@ -163,6 +163,32 @@ def test_a_lesion_behind_an_operation_in_place_reaches_all_that_shares_its_memor
         torch.testing.assert_close(got, through.l(x) + through.o.bias)
 
 
+def test_samples_that_only_a_larger_batch_sorts_are_noticed(x):
+    """Two samples that happen to be in order show nothing of it."""
+    x = x[x[:, 0].argsort(descending=True)][[1, 3, 0, 5, 2, 4]]
+
+    def sorted_(m, x):
+        order = x[:, 0].argsort(descending=True)
+        return m.l(x[order])[order.argsort()]
+
+    net = Net(sorted_, l=nn.Linear(4, 3))
+    assert "l" in capture.sites(net, x)
+    with pytest.raises(InputError, match=r"'l' gives sample \d other numbers among 6 samples than among two: it mixes"):
+        capture.activations(net, x, ["l"])
+
+
+def test_what_cancels_to_nearly_nothing_is_no_difference(x):
+    """Sums in another order, as batches of other sizes have them, differ by more than a share of what is left."""
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(2))
+    ones = torch.ones(4)
+
+    def cancelled(m, x):
+        whole = x @ ones if len(x) != 1 else x[:, order] @ ones[order]
+        return m.i((whole - x.sum(1))[:, None])
+
+    assert "i" in capture.sites(Net(cancelled, i=nn.Identity()), x)
+
+
 def test_a_layer_that_does_not_run_in_every_pass_is_noticed(x):
     net = Net(lambda m, x: m.l(x) if len(x) < 4 else x[:, :3], l=nn.Linear(4, 3))
     with pytest.raises(InputError, match="layer 'l' did not run in this pass, as it did for two samples"):
