@@ -599,3 +599,16 @@ def test_commands_say_one_sentence(
     assert main([command]) == 1
     end()
     assert capsys.readouterr().err.startswith(f"error: {A} is not as it was made")
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "3", "{", "{}", '{"hashes": 3}', '{"hashes": {"results/b.tsv": 3}}'])
+def test_odd_files_under_snakemake_are_as_good_as_none(saved: Place, text: str) -> None:
+    (saved.root / ".snakemake/interneuron.json").write_text(text)
+    named = dict(provenance._named(saved.root / ".snakemake/metadata"))
+    named[B].write_text(text)
+    assert provenance.begin(saved.root).right == [B, A]
+
+
+def test_a_folder_that_holds_a_link_to_itself_is_walked_once(saved: Place) -> None:
+    (saved.root / "results/self").symlink_to(".")
+    assert provenance.begin(saved.root).right == [B, A]

@@ -173,8 +173,9 @@ class Folder:
         self.memory = root / ".snakemake/interneuron.json"
         self.known: dict[str, list[Any]] = {}
         if remember:
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                self.known = dict(json.loads(self.memory.read_bytes())["hashes"])
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                known = json.loads(self.memory.read_bytes())["hashes"]
+                self.known = {path: seen for path, seen in known.items() if isinstance(seen, list) and seen}
         self.before = json.dumps(self.known)
 
     def files(self) -> dict[str, os.stat_result]:
@@ -188,7 +189,9 @@ class Folder:
                 if entry.name.startswith(".") or path == PROVENANCE:
                     continue
                 if entry.is_dir():
-                    open_.append(path)
+                    # A link to a folder that it lies in would go round for ever.
+                    if not (entry.is_symlink() and (self.root / top).resolve().is_relative_to(Path(entry).resolve())):
+                        open_.append(path)
                 elif entry.is_file():
                     found[path] = entry.stat()
         return found
@@ -213,7 +216,9 @@ class Folder:
         for path, file in _named(self.metadata):
             if path.startswith(tuple(f"{folder}/" for folder in FOLDERS)):
                 with suppress(ValueError):  # Snakemake takes such a record for none, too
-                    found[path] = json.loads(file.read_bytes())
+                    record = json.loads(file.read_bytes())
+                    if isinstance(record, dict):
+                        found[path] = record
         return found
 
     def incomplete(self) -> dict[str, bool]:
