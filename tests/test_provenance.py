@@ -571,6 +571,9 @@ def test_altered_claims_are_not_printed_and_come_into_no_ledger(
     for arguments in ([], [option, str(saved.root / B)]):
         assert main([command, *arguments]) == 1
         assert capsys.readouterr().err.startswith(f"error: {B} is not as it was made: ")
+    (saved.root / B).unlink()
+    assert main([command]) == 1
+    assert "results/claims.tsv does not exist: `make run`" in capsys.readouterr().err
 
 
 def test_the_records_of_runs_that_end_at_once_are_all_kept(saved: Place) -> None:

@@ -95,7 +95,7 @@ def _as_made(claims: Path) -> None:
     from interneuron.workflow import records
 
     path = os.path.relpath(claims)  # the name that results have in the record
-    if path in records.read(Path.cwd()).results:
+    if claims.is_file() and path in records.read(Path.cwd()).results:
         records.check(Path.cwd(), [path])
 
 
