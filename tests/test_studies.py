@@ -278,7 +278,7 @@ PROTOTYPES, LABELS, BOUNDARIES, ATTACKS, SALIENCY, ACTIVE = (
 )  # fmt: skip
 def test_what_the_entries_tell_is_refused(folder: Folder, base: str, changes: dict[str, Any], sentence: str) -> None:
     folder.write("studies/varied", {"based_on": base} | changes)
-    with pytest.raises(InputError, match=rf"^config/[\w/.-]+: .*{sentence}") as error:
+    with pytest.raises(InputError, match=rf"^config/[\w/.-]+( \(on which [\w/.-]+ is based\))?: .*{sentence}") as error:
         folder.load("varied")
     assert "\n" not in str(error.value)
 

@@ -75,8 +75,9 @@ def refusal(file: str, key: str, got: Any, takes: str) -> InputError:
 
 
 def file_of(layers: Layers, path: list[str]) -> str:
-    """The file that a key comes from: the first that has it, or most of the way to it."""
-    return max(layers, key=lambda layer: _depth(layer[1], path))[0]
+    """The file that a key comes from, the first that has it, or most of the way to it; and which is based on it."""
+    file, own = max(layers, key=lambda layer: _depth(layer[1], path))[0], layers[0][0]
+    return file if file == own else f"{file} (on which {own} is based)"
 
 
 def sentence(kind: Any, errors: list[Any], data: Any, layers: Layers) -> InputError:
