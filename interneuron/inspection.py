@@ -1,6 +1,6 @@
 """One look at a network before a method uses it: which layers it has, and whether they are what methods take them for.
 
-Two samples run together, and the first of them alone, on copies of the input, in no gradient mode. What both passes
+Two samples run together, and the second of them alone, on copies of the input and without gradients. What both passes
 show tells, of every tensor that a module gives: on which axis its samples are (or in how many rows each), and whether a
 sample's numbers are its own, the same alone as in a batch and in one pass as in the next. A layer of which this is not
 true is not listed, and whoever asks for it by name is told which module makes the difference, and how.
@@ -266,7 +266,7 @@ def without_gradients() -> Iterator[None]:
 
 
 def inspect(network: Callable[[Tensor], Any], x: ArrayLike | Tensor, independent: bool = True) -> Inspection:
-    """Look at a network, a module or a function of one, with the first two of its inputs x [n, ...].
+    """Look at a network, a module or a function of one, with the first of its inputs x [n, ...] and one unlike it.
 
     independent: whether each sample's numbers have to be its own, which training, for one, does not need. The network,
     the caller's tensors and the state of torch's random numbers are left as they were. It takes two passes, of two
@@ -468,65 +468,39 @@ def _compared(
 ) -> tuple[Inspection, bool]:
     """The layers of two passes that share a sample, and why other calls are none; whether these leave a doubt."""
     tolerance = _tolerance(first)
-    seen: dict[str, Tensor] = {"input": first.x}
     counts, again = (Counter(call.path for call in run.calls) for run in (first, second))
-    others = {(call.path, call.call): call for call in second.calls}
+    others = {(call.path, call.call): dict(call.results) for call in second.calls}
     found = Inspection(network, {"input": Layer("input", None, 0, 1, (), tuple(first.x.shape[1:]), Layout())})
+    found._seen, found._tolerance = {"input": first.x}, tolerance
     doubt = False
-    settled: dict[tuple[int, int], Layout] = {}
+    # Of layers whose steps lie one way only, by axis and steps: those of others that may lie either way lie as they do.
+    sure: dict[tuple[int, int], Layout] = {}
     for call in first.calls:
-        shown = _shown(call.path, call.module)
         path = call.path or "output"
         found._runs[path] = counts[call.path], call.kind
         once = not call.path or (counts[call.path] == 1 and path not in ENDS)
-        other = others.get((call.path, call.call))
-        alike = counts[call.path] == again[call.path] and other is not None
+        other = others.get((call.path, call.call), {}) if counts[call.path] == again[call.path] else {}
         for key, a in call.results:
             name = (path if once else f"{path}#{call.call}") + named(key)
-            b = dict(other.results).get(key) if other is not None and alike else None
-            if b is None:
-                doubt = True
-                found._reasons[name] = f"{shown} does not run alike in every pass"
-            elif any(y.is_nested or y.layout != torch.strided for y in (a, b)):
-                found._reasons[name] = (
-                    f"{shown} gives nested or sparse tensors, and only dense ones can be watched (those of "
-                    "nn.TransformerEncoder with enable_nested_tensor=False are)"
-                )
-            elif a.is_quantized:
-                found._reasons[name] = f"{shown} gives quantised tensors, and only those of numbers can be watched"
-            elif a.shape == b.shape:
-                found._reasons[name] = f"{shown} gives {list(a.shape)} for a batch of any size"
-            elif (layout := _layout(first, second, a, b, tolerance)) is None:
-                doubt = True
-                found._reasons[name] = (
-                    f"{shown} gives {list(a.shape)} for {len(first.x)} samples and {list(b.shape)} for "
-                    f"{len(second.x)}: no axis goes with their number"
-                )
-            elif independent and call.random:
-                found._reasons[name] = f"{call.random} draws random numbers, and a layer takes none"
-            elif independent and not _shared(layout, first, second, a, b, tolerance):
-                doubt = True
-                found._reasons[name] = _DEPENDENT
+            layout, reason, doubtful = _judged(call, first, second, a, other.get(key), independent, tolerance)
+            doubt |= doubtful
+            if layout is None:
+                found._reasons[name] = reason
             else:
                 module, shape = call.module if call.path else None, tuple(layout.front(a).shape[1:])
-                if layout.steps > 1 and _shared(layout, first, second, a, b, tolerance):
-                    place = layout.axis, layout.steps
-                    if not _shared(replace(layout, together=not layout.together), first, second, a, b, tolerance):
-                        settled[place] = layout
-                    elif place in settled:
-                        layout = settled[place]
-                    else:
-                        found._unsure.add(name)
                 found.layers[name] = Layer(name, module, call.call, counts[call.path], key, shape, layout)
-                seen[name] = a
-    for name in list(found._unsure):
-        layer = found.layers[name]
-        if (place := (layer.layout.axis, layer.layout.steps)) in settled:
-            found.layers[name] = replace(layer, layout=settled[place])
-            found._unsure.remove(name)
+                found._seen[name] = a
+                if layout.steps > 1 and _shared(layout, first, second, a, other[key], tolerance):
+                    apart = replace(layout, together=not layout.together)
+                    if _shared(apart, first, second, a, other[key], tolerance):
+                        found._unsure.add(name)
+                    else:
+                        sure[layout.axis, layout.steps] = layout
+    for name in [name for name in found._unsure if _place(found.layers[name]) in sure]:
+        found.layers[name] = replace(found.layers[name], layout=sure[_place(found.layers[name])])
+        found._unsure.remove(name)
     doubt |= bool(found._unsure)
-    found._seen = {name: layer.layout.front(seen[name]) for name, layer in found.layers.items()}
-    found._tolerance = tolerance
+    found._seen = {name: layer.layout.front(found._seen[name]) for name, layer in found.layers.items()}
     root = first.calls[-1].module
     if root is not None:
         names = {module: path for path, module in root.named_modules()}
@@ -535,6 +509,48 @@ def _compared(
         for path in list(found._paths):
             found._paths.setdefault(path.replace("._orig_mod.", "."), found._paths[path])
     return found, doubt
+
+
+def _judged(
+    call: _Call,
+    first: _Pass,
+    second: _Pass,
+    a: Tensor,
+    b: Tensor | None,
+    independent: bool,
+    tolerance: tuple[float, float],
+) -> tuple[Layout | None, str, bool]:
+    """Where the samples are in a, of the first pass, and b of the second; or None, the reason why it is no layer, and
+    whether another pass may tell otherwise."""
+    shown = _shown(call.path, call.module)
+    if b is None:
+        return None, f"{shown} does not run alike in every pass", True
+    if any(y.is_nested or y.layout != torch.strided for y in (a, b)):
+        reason = (
+            f"{shown} gives nested or sparse tensors, and only dense ones can be watched (those of "
+            "nn.TransformerEncoder with enable_nested_tensor=False are)"
+        )
+        return None, reason, False
+    if a.is_quantized:
+        return None, f"{shown} gives quantised tensors, and only those of numbers can be watched", False
+    if a.shape == b.shape:
+        return None, f"{shown} gives {list(a.shape)} for a batch of any size", False
+    layout = _layout(first, second, a, b, tolerance)
+    if layout is None:
+        reason = (
+            f"{shown} gives {list(a.shape)} for {len(first.x)} samples and {list(b.shape)} for {len(second.x)}: no "
+            "axis goes with their number"
+        )
+        return None, reason, True
+    if independent and call.random:
+        return None, f"{call.random} draws random numbers, and a layer takes none", False
+    if independent and not _shared(layout, first, second, a, b, tolerance):
+        return None, _DEPENDENT, True
+    return layout, "", False
+
+
+def _place(layer: Layer) -> tuple[int, int]:
+    return layer.layout.axis, layer.layout.steps
 
 
 def _explain(network: Callable[[Tensor], Any], found: Inspection, first: _Pass, second: _Pass) -> None:
