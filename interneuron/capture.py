@@ -25,6 +25,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from interneuron.errors import InputError
 from interneuron.inspection import (
+    ENDS,
     Inspection,
     Layer,
     eager,
@@ -37,6 +38,9 @@ from interneuron.inspection import (
 )
 
 Action = Callable[[Tensor], Tensor | None]
+
+# A layer, and the name by which it was asked for.
+_Watched = tuple[Layer, str]
 
 
 def sites(module: nn.Module, x: ArrayLike | Tensor) -> dict[str, tuple[int, ...]]:
@@ -87,23 +91,150 @@ def activations(
 class Hooked:
     """A network whose layers are watched. `sizes`: of the layers, by the names that were asked for."""
 
-    def __init__(self, inspection: Inspection, layers: Mapping[str, Layer]) -> None:
-        self.inspection = inspection
+    def __init__(self, inspection: Inspection, actions: Mapping[str, Action], independent: bool = True) -> None:
+        self.inspection, self.network, self._actions = inspection, module_of(inspection.network), actions
+        layers = {name: inspection.find(name) for name in actions}
+        inspection.forget(actions)
         self.sizes = {name: prod(layer.shape) for name, layer in layers.items()}
-        self.doubled = False
+        # By submodule and run, and of the network's ends: the layers that are watched, with the names asked for.
+        self._inside: defaultdict[nn.Module, defaultdict[int, list[_Watched]]] = defaultdict(lambda: defaultdict(list))
+        self._ends: dict[str, list[_Watched]] = {end: [] for end in ENDS}
+        seen = set[str]()
+        for name, layer in layers.items():
+            if layer.name in seen:
+                raise InputError(f"layer {name!r} is asked for twice, under two names")
+            seen.add(layer.name)
+            end = layer.name.partition("[")[0]
+            watched = self._ends[end] if layer.module is None else self._inside[layer.module][layer.call]
+            watched.append((layer, name))
+        # A compiled part calls hooks of all modules twice.
+        compiled = any(type(one).__name__ == "OptimizedModule" for one in self.network.modules())
+        self._expected = inspection.runs() if independent and not compiled else {}
+        # Of the pass that runs: its samples, how deep the network has called itself, and how often each module ran.
+        self._samples, self._depth, self._doubled, self._running = 0, 0, False, False
+        self._calls, self._ran = Counter[nn.Module](), Counter[nn.Module]()
+        self._versions: dict[nn.Module, list[tuple[Tensor, int]]] = {}
 
     def __call__(self, x: Tensor) -> Any:
         """What the network gives for x [n, ...], or for two of a sample that can't run alone, of which the actions see
         one (see `Inspection.run`)."""
-        self.doubled = len(x) == 1 and not self.inspection.alone
+        self._doubled = len(x) == 1 and not self.inspection.alone
         try:
             return self.inspection.run(x)
         finally:
-            self.doubled = False
+            self._doubled = False
 
     def output(self, x: Tensor) -> Tensor:
         """The network's output for x, samples first: [n, ...]. Raises InputError where it is no single tensor."""
         return self.inspection.output().layout.front(self(x))[: len(x)]
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Within the context, the hooks are there."""
+        handles = []
+        with eager():
+            try:
+                handles.append(self.network.register_forward_pre_hook(self._enter, with_kwargs=True))
+                handles.append(self.network.register_forward_hook(self._leave))
+                # Whatever happens in the pass.
+                handles.append(self.network.register_forward_hook(self._ended, always_call=True))
+                if self._expected:
+                    # For all modules: with hooks of their own, torch's fused layers would run their parts one by one.
+                    handles.append(register_module_forward_pre_hook(self._count))
+                for submodule in self._inside:
+                    handles.append(submodule.register_forward_pre_hook(self._before, with_kwargs=True))
+                    handles.append(submodule.register_forward_hook(self._after))
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
+
+    def _enter(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._depth += 1
+        if self._depth > 1:
+            # A network that calls itself: within the same pass.
+            return None
+        self._calls.clear()
+        self._ran.clear()
+        self._running = True
+        self._samples = next((len(one) for _, one in parts((args, kwargs)) if one.ndim), 0)
+        watched = self._ends["input"]
+        if not watched:
+            return None
+        if args:
+            return (self._changed(args[0], watched), *args[1:]), kwargs
+        first = next(iter(kwargs))
+        return args, {**kwargs, first: self._changed(kwargs[first], watched)}
+
+    def _leave(self, _: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if self._depth > 1:
+            return None
+        self._running = False
+        for submodule, runs in self._inside.items():
+            for call, watched in runs.items():
+                if self._calls[submodule] <= call:
+                    raise InputError(
+                        f"layer {watched[0][1]!r} did not run in this pass, as it did for two samples: it takes a "
+                        "network that runs alike for all inputs"
+                    )
+        for submodule, count in self._expected.items():
+            # None is as it should be where torch runs a layer's parts fused.
+            if self._ran[submodule] not in (0, count):
+                path = next(path for path, one in self.network.named_modules() if one is submodule)
+                raise InputError(
+                    f"module {path!r} runs {self._ran[submodule]} times in this pass, and {count} for two samples: it "
+                    "takes a network that runs alike for all inputs"
+                )
+        return self._changed(output, self._ends["output"])
+
+    def _ended(self, *_: Any) -> None:
+        self._depth -= 1
+
+    def _count(self, submodule: nn.Module, _: Any) -> None:
+        self._ran[submodule] += 1
+
+    def _before(self, submodule: nn.Module, args: Any, kwargs: Any) -> None:
+        given = [one for _, one in parts((args, kwargs)) if not one.is_inference()]
+        self._versions[submodule] = [(one, one._version) for one in given]
+
+    def _after(self, submodule: nn.Module, _: Any, output: Any) -> Any:
+        runs = self._inside[submodule]
+        if self._running:
+            call = self._calls[submodule]
+            self._calls[submodule] += 1
+            given = self._versions.pop(submodule, ())
+            return self._changed(output, runs[call], given) if call in runs else None
+        # Outside of a pass: gradient checkpointing runs a part of it again, and that has to be as it was.
+        if torch._C._current_graph_task_id() == -1:
+            return None
+        ((layer, name), *_), *_ = runs.values()
+        if layer.runs > 1:
+            raise InputError(
+                f"layer {name!r} is one of several runs of its module, and is run again by gradient checkpointing: it "
+                "takes a module of its own"
+            )
+        return self._changed(output, runs[0])
+
+    def _changed(self, value: Any, watched: Iterable[_Watched], given: Iterable[tuple[Tensor, int]] = ()) -> Any:
+        """What the layers' actions make of what a call returns; `given`: its arguments, with their versions before."""
+        for layer, name in watched:
+            y, layout = dict(parts(value)).get(layer.path), layer.layout
+            if y is None or y.ndim <= layout.axis or y.shape[layout.axis] != self._samples * layout.steps:
+                shape = "nothing" if y is None else list(y.shape)
+                raise InputError(
+                    f"layer {name!r} gives {shape} for {self._samples} samples, unlike what it gave for two: it takes "
+                    "a network that does the same with any number of samples"
+                )
+            z = layout.front(y)
+            new = self._actions[name](z[:1] if self._doubled else z)
+            if new is None:
+                continue
+            new = layout.back(new.expand_as(z) if self._doubled else new)
+            if not torch.is_grad_enabled() and any(_overwritten(y, one, version) for one, version in given):
+                y.copy_(new)
+            else:
+                value = with_part(value, layer.path, new)
+        return value
 
 
 @contextmanager
@@ -121,132 +252,9 @@ def hooked(
     Raises as `activations` does, and, in a pass, for a layer that does not run as often as it did for two samples.
     """
     inspection = module if isinstance(module, Inspection) else inspect(module, x, independent)
-    network = module_of(inspection.network)
-    found = {name: inspection.find(name) for name in actions}
-    inspection.forget(actions)
-    run = Hooked(inspection, found)
-    inside: defaultdict[nn.Module, defaultdict[int, list[tuple[Layer, str]]]] = defaultdict(lambda: defaultdict(list))
-    ends: dict[str, list[tuple[Layer, str]]] = {"input": [], "output": []}
-    seen: dict[str, str] = {}
-    for name, layer in found.items():
-        if layer.name in seen:
-            raise InputError(f"layer {name!r} is asked for twice, under two names")
-        seen[layer.name] = name
-        watched = inside[layer.module][layer.call] if layer.module is not None else ends[layer.name.partition("[")[0]]
-        watched.append((layer, name))
-    # A compiled part calls hooks of all modules twice.
-    compiled = any(type(one).__name__ == "OptimizedModule" for one in network.modules())
-    expected = inspection.runs() if independent and not compiled else {}
-    calls: Counter[nn.Module] = Counter()
-    ran: Counter[nn.Module] = Counter()
-    versions: dict[nn.Module, list[tuple[Tensor, int]]] = {}
-    samples, running, depth = 0, False, 0
-
-    def changed(value: Any, watched: Iterable[tuple[Layer, str]], given: Sequence[tuple[Tensor, int]] = ()) -> Any:
-        """What the layers' actions make of what a call returns."""
-        for layer, name in watched:
-            tensors = dict(parts(value))
-            y = tensors.get(layer.path)
-            if y is None or y.ndim <= layer.layout.axis or y.shape[layer.layout.axis] != samples * layer.layout.steps:
-                shape = "nothing" if y is None else list(y.shape)
-                raise InputError(
-                    f"layer {name!r} gives {shape} for {samples} samples, unlike what it gave for two: it takes a "
-                    "network that does the same with any number of samples"
-                )
-            z = layer.layout.front(y)
-            new = actions[name](z[:1] if run.doubled else z)
-            if new is None:
-                continue
-            new = layer.layout.back(new.expand_as(z) if run.doubled else new)
-            if not torch.is_grad_enabled() and any(_overwritten(y, one, version) for one, version in given):
-                y.copy_(new)
-            else:
-                value = with_part(value, layer.path, new)
-        return value
-
-    def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        nonlocal samples, running, depth
-        depth += 1
-        if depth > 1:
-            # A network that calls itself: within the same pass.
-            return None
-        calls.clear()
-        ran.clear()
-        running = True
-        samples = next((len(one) for _, one in parts((args, kwargs)) if one.ndim), 0)
-        if not ends["input"]:
-            return None
-        if args:
-            return (changed(args[0], ends["input"]), *args[1:]), kwargs
-        first = next(iter(kwargs))
-        return args, {**kwargs, first: changed(kwargs[first], ends["input"])}
-
-    def leave(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        nonlocal running
-        if depth > 1:
-            return None
-        running = False
-        for submodule, watched in inside.items():
-            for call, layers in watched.items():
-                if calls[submodule] <= call:
-                    raise InputError(
-                        f"layer {layers[0][1]!r} did not run in this pass, as it did for two samples: it takes a "
-                        "network that runs alike for all inputs"
-                    )
-        for submodule, runs in expected.items():
-            # None is as it should be where torch runs a layer's parts fused.
-            if ran[submodule] not in (0, runs):
-                path = next(path for path, one in network.named_modules() if one is submodule)
-                raise InputError(
-                    f"module {path!r} runs {ran[submodule]} times in this pass, and {runs} for two samples: it takes a "
-                    "network that runs alike for all inputs"
-                )
-        return changed(output, ends["output"])
-
-    def ended(*_: Any) -> None:
-        nonlocal depth
-        depth -= 1
-
-    def count(submodule: nn.Module, _: Any) -> None:
-        ran[submodule] += 1
-
-    def before(submodule: nn.Module, args: Any, kwargs: Any) -> None:
-        versions[submodule] = [(one, one._version) for _, one in parts((args, kwargs)) if not one.is_inference()]
-
-    def inner(submodule: nn.Module, _: Any, output: Any) -> Any:
-        if not running:
-            # Outside of a pass: gradient checkpointing runs a part of it again, and that has to be as it was.
-            if torch._C._current_graph_task_id() == -1:
-                return None
-            ((layer, name), *_), *_ = inside[submodule].values()
-            if layer.runs > 1:
-                raise InputError(
-                    f"layer {name!r} is one of several runs of its module, and is run again by gradient checkpointing: "
-                    "it takes a module of its own"
-                )
-            return changed(output, inside[submodule][0])
-        call = calls[submodule]
-        calls[submodule] += 1
-        return (
-            changed(output, inside[submodule][call], versions.pop(submodule, ())) if call in inside[submodule] else None
-        )
-
-    handles = []
-    with eager():
-        try:
-            handles.append(network.register_forward_pre_hook(enter, with_kwargs=True))
-            handles.append(network.register_forward_hook(leave))
-            # Whatever happens in the pass.
-            handles.append(network.register_forward_hook(ended, always_call=True))
-            if expected:
-                # For all modules: with hooks of their own, torch's fused layers would run their parts one by one.
-                handles.append(register_module_forward_pre_hook(count))
-            handles.extend(submodule.register_forward_pre_hook(before, with_kwargs=True) for submodule in inside)
-            handles.extend(submodule.register_forward_hook(inner) for submodule in inside)
-            yield run
-        finally:
-            for handle in handles:
-                handle.remove()
+    run = Hooked(inspection, actions, independent)
+    with run.watching():
+        yield run
 
 
 def neuron_names(layers: Iterable[Sequence[Any]]) -> list[str]:
