@@ -34,6 +34,7 @@ from interneuron.canvas import (
     picture_sheet,
     rows_where,
     styled,
+    wrapped,
     write_numbers,
 )
 from interneuron.claims import median_interval
@@ -324,7 +325,9 @@ def suspects(table: pd.DataFrame, main: Mapping[str, Any], title: str) -> Figure
     for number, band in enumerate(bands):
         for at, (name, rows) in enumerate(band):
             x, y = (0.1 + at * WIDTH / across) / WIDTH, height - 0.45 - number * tall
-            figure.text(x, y / height, fill(name, 17), fontsize=8, va="top", weight="bold")
+            # Bold letters are wider than those that are measured.
+            heading = wrapped(name, 8, 0.85 * WIDTH / across)
+            figure.text(x, y / height, heading, fontsize=8, va="top", weight="bold")
             for row in rows.itertuples():
                 text = f"{row.sample_id}: {row.given} \N{RIGHTWARDS ARROW} {row.predicted}"
                 place = (y - head + 0.12 - line * (row.rank - 1)) / height

@@ -177,6 +177,18 @@ def histograms(name: str) -> Figure:
     )
 
 
+def suspects(sample_id: int) -> Figure:
+    """Two readings of MARGIN and all that they are compared with, two suspects each."""
+    rows = [
+        {"method": method, "function": "distrust" if method == "margin" else "", "variant": variant, "k": 10, "p": 1}
+        | {"rank": rank, "sample_id": sample_id, "given": 19, "predicted": 18, "flipped": 0}
+        for method, variant in margin_plots._AUDITS
+        if variant in ("", "symmetric", "f-alone")
+        for rank in (1, 2)
+    ]
+    return margin_plots.suspects(pd.DataFrame(rows), {"variant": "symmetric", "k": 10, "p": 1}, "Suspects")
+
+
 SQUARE = np.arange(16.0).reshape(4, 4)
 PATCHES = np.arange(16) % 12
 HARD = {
@@ -205,6 +217,7 @@ HARD = {
     "many latents": lambda: traversal(60, 3),
     "a long title": lambda: traversal(1, 3, f"Images of digit 5 as one latent of {LONG} moves, seed 0, and more"),
     "long functions": lambda: histograms(LONG),
+    "suspects of all methods": lambda: suspects(99_999),
 }  # fmt: skip
 
 
