@@ -138,6 +138,7 @@ def test_a_second_run_in_the_same_folder_is_refused(finished: Workspace, workspa
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     assert "lock" in workspace.snakemake(status=1).lower()
+    assert "another run is alive in this folder" in workspace.snakemake("--quiet", "all", status=1)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     made = results_of_one(workspace, least=5)

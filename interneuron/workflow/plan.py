@@ -46,6 +46,9 @@ class Plan:
             findings = provenance.begin(Path.cwd(), self.published())
         except (InputError, OSError) as error:
             sys.exit(f"error: {error}")
+        if findings.alive:
+            # Snakemake refuses what the other run has locked, and under --quiet says nothing of it.
+            print("note: another run is alive in this folder: what it makes is locked until it ends", file=sys.stderr)
         if findings.unproved:
             print(
                 f"warning: {findings.sentence()}: what a run needs of it is made again "

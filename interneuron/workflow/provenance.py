@@ -50,7 +50,7 @@ def begin(root: Path, published: Iterable[tuple[str, str, Record]] = ()) -> Find
     """
     with alone(root) as free:
         if not free:
-            return Findings()
+            return Findings(alive=True)
         clear_stale_locks(root)
         _prove_published(Folder(root), published)
         findings = bring_together(root)

@@ -100,6 +100,7 @@ class Findings:
     restored: list[str] = field(default_factory=list)  # Snakemake was given their records
     trusted: list[str] = field(default_factory=list)  # taken over as they are
     void: str = ""  # why no record is believed
+    alive: bool = False  # another run is, and nothing was looked at
 
     def refuse_altered(self) -> None:
         """Raise InputError, one sentence, for results that were altered."""
