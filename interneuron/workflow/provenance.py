@@ -253,6 +253,8 @@ def _named(folder: Path) -> Iterator[tuple[str, Path]]:
     """Paths that Snakemake has a file for, and that file. Snakemake's names are the paths in base64."""
     for top, _, names in os.walk(folder):
         for name in names:
+            if name.startswith("."):  # a file that is being written; never the name of a path in base64
+                continue
             file = Path(top, name)
             parts = file.relative_to(folder).parts
             try:
