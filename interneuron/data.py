@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 
 from interneuron import checks
 from interneuron.errors import InputError
@@ -33,6 +34,7 @@ _CHUNK = 1 << 20
 _PHOTOS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _DIGIT_PIXELS, _DIGIT_LEVELS, _DIGITS = 64, 16, 10
 _USPS_SIDE = 16
+WEIGHTINGS = ("counts", "binary", "log", "tf-idf")
 
 
 def read_idx_images(path: Pathlike, transposed: bool = False) -> np.ndarray:
@@ -145,6 +147,32 @@ def word_counts(texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
             if word in column:
                 counts[row, column[word]] = count
     return counts
+
+
+def weighted_counts(
+    counts: ArrayLike, weighting: str = "counts", unit: bool = False, among: ArrayLike | None = None
+) -> np.ndarray:
+    """What stands for counts c of words in a bag of words: float32 [texts, words], of counts [texts, words].
+
+    `counts`: c; `binary`: 1 where c > 0; `log`: 1 + log c where c > 0; `tf-idf`: c (1 + log((1 + n) / (1 + n_w))), n_w
+    of n texts having the word, counted among the texts marked in `among` [texts] (all, if None). `unit`: each text's
+    numbers are divided by their Euclidean length. All are scikit-learn's (`TfidfTransformer`).
+
+    Raises `InputError` for another weighting, counts that are no finite numbers of 0 or more, and marks that don't fit.
+    """
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    if weighting not in WEIGHTINGS:
+        raise InputError(f"weighting is {weighting!r}; it takes {', '.join(map(repr, WEIGHTINGS))}")
+    found = checks.numbers("counts", counts, "texts", "words", least=1)
+    marked = np.ones(len(found), bool) if among is None else checks.marks("marks of texts", among, len(found))
+    if found.min(initial=0) < 0:
+        raise InputError(f"counts go down to {found.min():g}, and take 0 or more")
+    if not marked.any():
+        raise InputError("no text is marked; tf-idf takes some to count words in")
+    terms = sparse.csr_array((found > 0).astype(np.float64) if weighting == "binary" else found.astype(np.float64))
+    how = TfidfTransformer(norm="l2" if unit else None, use_idf=weighting == "tf-idf", sublinear_tf=weighting == "log")
+    return how.fit(terms[np.flatnonzero(marked)]).transform(terms).toarray().astype(np.float32)
 
 
 def read_photo(file: Pathlike | bytes, side: int, crop: int | None = None) -> np.ndarray:

@@ -52,7 +52,7 @@ def main(job):
         true, y = nodes.y(rows, seed), nodes.y(rows, seed, settings["flip"])
         if x is None or not graphs.alike:
             x = nodes.x(rows, seed)
-            if graphs.about["components"] is not None:
+            if graphs.about["components"] is not None and settings["features"] == "graph":
                 x = principal_components(x, graphs.about["components"])
             # The column of ones is the intercept.
             x = np.column_stack([x, np.ones(len(x))])

@@ -4,7 +4,8 @@ from interneuron.seeds import generator, parse_block
 from interneuron.workflow.nodes import Graphs, Nodes
 from interneuron.workflow.script import Progress, log, step
 
-KERNELS = {"mmd-global": False, "mmd-local": True}
+# Whether the kernel of a function is the local one, which MMD-critic then takes as well.
+LOCAL = {"mmd-global": False, "mmd-squared-global": False, "mmd-local": True, "mmd-squared-local": True}
 
 
 def by_influence(own, y, settings):
@@ -25,16 +26,20 @@ def by_influence(own, y, settings):
             yield names | {"role": "criticisms", "quota": quota}, criticisms(influence, count, classes)
 
 
-def others(x, y, settings, seed):
-    """Selections of one seed by MMD-critic and at random."""
+def others(functions, x, y, settings, seed):
+    """Selections of one seed by MMD-critic, with the kernel of each function that has one, and at random."""
     from interneuron.baselines import mmd_critic
 
-    count = settings["counts"][-1]
-    for function, local in KERNELS.items():
-        found = mmd_critic(x, count, count, settings["gamma"], y if local else None)
+    count, found = settings["counts"][-1], {}
+    for function in functions:
+        if function not in LOCAL:
+            continue
+        local = LOCAL[function]
+        if local not in found:
+            found[local] = mmd_critic(x, count, count, settings["gamma"], y if local else None)
         names = {"method": "mmd-critic", "function": function}
-        yield names | {"role": "prototypes"}, found.prototypes
-        yield names | {"role": "criticisms"}, found.criticisms
+        yield names | {"role": "prototypes"}, found[local].prototypes
+        yield names | {"role": "criticisms"}, found[local].criticisms
     for draw in range(settings["draws"]):
         chosen = generator(seed, "random selection", draw).permutation(len(y))[:count]
         yield {"method": "random", "role": "random", "draw": draw}, chosen
@@ -56,7 +61,8 @@ def main(job):
         rows = graphs.rows(seed)
         x, y = nodes.x(rows, seed), nodes.y(rows, seed)
         own = influence[influence["seed"] == seed]
-        for names, chosen in (*by_influence(own, y, settings), *others(x, y, settings, seed)):
+        functions = sorted(own["function"].unique())
+        for names, chosen in (*by_influence(own, y, settings), *others(functions, x, y, settings, seed)):
             usual = {"function": "", "variant": "", "k": 0, "p": 0, "quota": "none", "order": "", "threshold": 1.0}
             place = {"seed": seed, "rank": np.arange(len(chosen)), "sample_id": rows[chosen]}
             tables.append(pd.DataFrame(usual | {"draw": 0} | names | place))

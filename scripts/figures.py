@@ -483,13 +483,17 @@ def selected(study: Study, role: str) -> Any:
     data = io.load_tensors(study.inputs.data, ["x"])["x"]
     table, main = study.table("chosen"), study.settings["main"]
     table = table[(table["seed"] == table["seed"].min()) & (table["role"] == role) & (table["rank"] < MOST_IMAGES)]
-    rows, names = [], []
+    rows, names, shown = [], [], set()
     p = 0 if main["variant"] == "f-alone" else main["p"]
     for (method, function, quota, order, threshold), part in table[
         (table["method"] != "margin")
         | ((table["variant"] == main["variant"]) & (table["k"] == main["k"]) & (table["p"] == p))
     ].groupby(["method", "function", "quota", "order", "threshold"], sort=True):
-        rows.append(data[part.sort_values("rank")["sample_id"]])
+        chosen = part.sort_values("rank")["sample_id"].to_numpy()
+        if method != "margin" and chosen.tobytes() in shown:
+            continue  # MMD-critic's with the kernel that several functions have
+        shown.add(chosen.tobytes())
+        rows.append(data[chosen])
         how = ", ".join(filter(None, [order, f"{threshold:.0%}" if threshold < 1 else "", quota.replace("none", "")]))
         names.append(f"{method}, {function.removeprefix('mmd-')}" + f"\n{how}" * bool(how))
     images = np.stack(rows)

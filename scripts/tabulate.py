@@ -11,6 +11,7 @@ from interneuron.data import (
     read_enron,
     read_titanic,
     vocabulary,
+    weighted_counts,
     word_counts,
 )
 from interneuron.errors import InputError
@@ -67,11 +68,12 @@ def fcs(files, settings):
 
 
 def enron(files, settings):
-    """The words are chosen by the train mails alone."""
+    """The words are chosen, and weighed, by the train mails alone."""
     texts, y, _ = read_enron(files[settings["file"]])
     test = drawn(settings, len(y))
     words = vocabulary((text for text, held in zip(texts, test, strict=True) if not held), settings["words"])
-    return word_counts(texts, words), y, words, test
+    counts = word_counts(texts, words)
+    return weighted_counts(counts, settings["weighting"], settings["unit_rows"], ~test), y, words, test
 
 
 READERS = Registry(

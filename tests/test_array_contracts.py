@@ -658,6 +658,12 @@ CASES = [
         call=lambda **arrays: np.asarray(data.redraw_split(**arrays, generator=stream())),
     ),
     Case(
+        "data.weighted_counts",
+        {"counts": Y[:, None] + np.arange(4), "weighting": "tf-idf", "unit": True, "among": Y > 0},
+        {"counts": "numbers", "among": "marks"},
+        {"among": "nothing"},
+    ),
+    Case(
         "data.flip_labels",
         {"y": Y, "share": 0.5},
         {"y": "labels"},

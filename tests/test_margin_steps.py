@@ -35,7 +35,8 @@ FILTERS = [
 ]
 MAIN = {"variant": "symmetric", "k": 6, "p": 1}
 DISTRUST = {"functions": [{"function": "distrust", "labels": "y"}], "filters": FILTERS, "flip": 0.1}
-MMD = {"functions": [{"function": f"mmd-{kind}", "gamma": 0.5} for kind in ("global", "local")]}
+KINDS_OF_MMD = ("global", "local", "squared-global", "squared-local")
+MMD = {"functions": [{"function": f"mmd-{kind}", "gamma": 0.5} for kind in KINDS_OF_MMD]}
 MMD |= {"filters": FILTERS, "flip": 0.0}
 CHOOSE = {"counts": [5, 12], "gamma": 0.5, "thresholds": [0.5], "quotas": ["none", "class"], "draws": 3}
 AUDIT = {"flip": 0.1, "shares": [0.1, 0.3, 1.0], "decay": 1e-2, "folds": 3, "suspects": 8}
@@ -308,6 +309,97 @@ def test_a_graph_filter_and_f_find_flips_and_random_inspection_does_not(labels):
     assert found["margin", "f-alone"] > 0.9
     assert found["cleanlab", ""] > 0.9
     assert found["random", ""] < 0.6
+
+
+# the case studies once more, from the paper's words alone: dense matrices, sorting, loops
+
+
+def squares(a, b):
+    return ((a.astype(np.float64)[:, None] - b.astype(np.float64)) ** 2).sum(-1)
+
+
+def linked(x, k):
+    """Which samples are linked: either is among the k nearest of the other."""
+    far = squares(x, x)
+    np.fill_diagonal(far, np.inf)
+    links = np.zeros(far.shape, bool)
+    np.put_along_axis(links, far.argsort(axis=1)[:, :k], True, axis=1)
+    return links | links.T
+
+
+def filtered(links, f, p):
+    """|f - A^p f| in the eigenvectors of A = D^-1/2 W D^-1/2, over its largest."""
+    degree = links.sum(axis=0)
+    values, vectors = np.linalg.eigh(links / np.sqrt(np.outer(degree, degree)))
+    high = np.abs(vectors @ ((1 - values**p) * (vectors.T @ f)))
+    return high / high.max()
+
+
+def without(kernel, links):
+    """Squared MMD of all samples and those without a node and its neighbours, of every node."""
+    found = []
+    for node, near in enumerate(links):
+        rest = ~near & (np.arange(len(links)) != node)
+        found.append(kernel.mean() - 2 * kernel[:, rest].mean() + kernel[np.ix_(rest, rest)].mean())
+    return np.array(found)
+
+
+def least_discrepant(kernel, count):
+    """The samples that one after another bring the MMD of those chosen and all to its least."""
+    chosen = []
+    for _ in range(count):
+        rivals = {}
+        for one in set(range(len(kernel))) - set(chosen):
+            own = [*chosen, one]
+            rivals[one] = kernel[np.ix_(own, own)].mean() - 2 * kernel[own].mean()
+        chosen.append(min(rivals, key=rivals.get))
+    return chosen
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("kind", KINDS_OF_MMD)
+def test_prototypes_once_more_from_the_paper(prototypes, kind, p):
+    nodes, graphs, metrics = Nodes(prototypes.data), Graphs(prototypes.graph), io.load_table(prototypes.metrics)
+    rows, test = graphs.rows(1), nodes.tested(graphs.about["samples"], 1)[0]
+    x, y, test_x, test_y = nodes.x(rows, 1), nodes.y(rows, 1), nodes.x(test, 1), nodes.y(test, 1)
+    kernel, links, far = np.exp(-0.5 * squares(x, x)), linked(x, 6), squares(test_x, x)
+    if "local" in kind:
+        kernel *= y[:, None] == y
+    f = without(kernel, links) if "squared" in kind else np.sqrt(without(kernel, links))
+    first = filtered(links, f, p).argsort()
+    rival = least_discrepant(kernel, 12)
+
+    def error(chosen):
+        return np.mean(y[chosen][far[:, chosen].argmin(axis=1)] != test_y)
+
+    own = metrics[(metrics["seed"] == 1) & (metrics["function"] == f"mmd-{kind}") & (metrics["role"] == "prototypes")]
+    mine = own[(own["variant"] == "symmetric") & (own["k"] == 6) & (own["p"] == p)]
+    mine = mine[(mine["order"] == "influence") & (mine["quota"] == "none")]
+    selection = mine[mine["level"] == "selection"].sort_values("count")
+    assert selection["count"].tolist() == [5, 12]
+    assert selection["error"].tolist() == pytest.approx([error(first[:5]), error(first[:12])])
+    gains = [error(rival[:count]) - error(first[:count]) for count in (5, 12)]
+    assert mine[mine["level"] == "curve"]["gain_over_mmd_critic"].tolist() == pytest.approx([np.mean(gains)])
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_wrong_labels_once_more_from_the_paper(labels, p):
+    nodes, graphs, audited = Nodes(labels.data), Graphs(labels.graph), io.load_table(labels.audited)
+    for seed in (0, 1):
+        rows = graphs.rows(seed)
+        given, links = nodes.y(rows, seed, 0.1), linked(nodes.x(rows, seed), 6)
+        wrong = given != nodes.y(rows, seed)
+        assert [np.sum(wrong & (nodes.y(rows, seed) == one)) for one in range(3)] == [4, 4, 4]
+        f = np.array([np.mean(given[near] != one) for near, one in zip(links, given, strict=True)])
+        for variant, scores in (("symmetric", filtered(links, f, p)), ("f-alone", f)):
+            own = audited[(audited["seed"] == seed) & (audited["variant"] == variant) & (audited["k"] == 6)]
+            own = own[(own["p"] == (p if variant == "symmetric" else 0)) & (own["share"] == 0.3)]
+            count = round(0.3 * len(rows))
+            # The mean over orders of ties: those at the border are as many draws of a bag.
+            border = np.sort(scores)[-count]
+            above, at = scores > border + 1e-9, np.abs(scores - border) <= 1e-9
+            found = wrong[above].sum() + wrong[at].mean() * (count - above.sum())
+            assert own["recall"].tolist() == pytest.approx([found / wrong.sum()])
 
 
 # pages and figures

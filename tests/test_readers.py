@@ -111,6 +111,34 @@ def test_words_are_tokens_of_letters():
             data.vocabulary(["gas gas b2 oil"], size)
 
 
+def test_weighted_counts_by_the_formulas():
+    c = np.random.default_rng(0).poisson(0.7, (40, 6)).astype(np.float32)
+    c[0] = 0
+    train = np.arange(40) % 3 > 0
+    has = c > 0
+    idf = 1 + np.log((1 + train.sum()) / (1 + has[train].sum(axis=0)))
+    expected = {"counts": c, "binary": has, "log": np.where(has, 1 + np.log(np.where(has, c, 1)), 0), "tf-idf": c * idf}
+    assert set(expected) == set(data.WEIGHTINGS)
+    for weighting, want in expected.items():
+        found = data.weighted_counts(c, weighting, among=train)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, want, rtol=1e-6)
+        length = np.sqrt((want.astype(float) ** 2).sum(axis=1, keepdims=True))
+        unit = data.weighted_counts(c, weighting, unit=True, among=train)
+        np.testing.assert_allclose(unit, want / np.where(length > 0, length, 1), rtol=1e-6)
+
+
+def test_weighted_counts_refuse():
+    for arguments, says in (
+        ((np.ones((2, 2)), "tfidf"), "weighting is 'tfidf'; it takes 'counts', 'binary', 'log', 'tf-idf'"),
+        ((-np.ones((2, 2)),), "counts go down to -1, and take 0 or more"),
+        ((np.ones((2, 2)), "tf-idf", False, [0, 0]), "no text is marked; tf-idf takes some to count words in"),
+        ((np.ones((2, 2)), "tf-idf", False, [1]), "marks of texts"),
+    ):
+        with pytest.raises(InputError, match=says):
+            data.weighted_counts(*arguments)
+
+
 def test_enron_that_is_none(write, tmp_path):
     whole = archive(MAILS, "w:gz")
     for content, says in (

@@ -82,6 +82,14 @@ class EnronReader(Reader):
     reader: Literal["enron"] = Field(description="The format: `enron`.")
     file: RelativePath = Field(description="The archive.", examples=["enron1.tar.gz"])
     words: Count = Field(default=500, description="Words that are counted: the most frequent ones of the train mails.")
+    weighting: Literal["counts", "binary", "log", "tf-idf"] = Field(
+        default="counts",
+        description="What stands for a count c: c (`counts`); 1 (`binary`); 1 + log c (`log`); or c times the word's "
+        "inverse document frequency among the train mails, scikit-learn's (`tf-idf`). 0 stays 0.",
+    )
+    unit_rows: bool = Field(
+        default=False, description="Whether each mail's numbers are divided by their Euclidean length."
+    )
     test_share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of mails to test on.")
     seed: Index = Field(default=0, description="Seed of the split.")
     classes: Literal[2] = Field(default=2, description="Number of classes.")

@@ -42,6 +42,11 @@ class Audit(Entry):
         default=[0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
         description="Shares of the samples that are inspected.",
     )
+    features: Literal["graph", "all"] = Field(
+        default="graph",
+        description="What the logistic regressions are on: `graph` (the principal components that the graph's "
+        "distances are taken in) or `all` (all of x).",
+    )
     decay: Positive = Field(default=1e-4, description="Weight decay of the logistic regressions.")
     folds: Annotated[int, Field(ge=2)] = Field(default=5, description="Folds of the cross-validation.")
     suspects: Count = Field(
