@@ -149,8 +149,8 @@ def measured(row: Row) -> str:
 def distance(row: Row) -> float:
     """How far what was measured is from what is stated, in interquartile ranges of the seeds.
 
-    It is infinite where their range is 0. Of a range the nearer end counts; of a number read off one run, that number. Not a number where there is nothing to
-    compare.
+    It is infinite where their range is 0. Of a range in the condition the nearer end counts; of a number read off one
+    run, that number. Not a number where there is nothing to compare.
     """
     if not number(row["measured"]):
         return nan
