@@ -44,24 +44,29 @@ def cluster(x, settings, seed):
     if (~still).sum() < 3:
         return {"cluster": labels, "exemplar": exemplar, "converged": False}, {}
     rho = spearman(x[~still])
-    grid = preference_grid(rho, **settings["preferences"])
-    runs = sweep(rho, grid, seed=seed, **{name: settings[name] for name in SWEPT if name in settings})
-    found = plateau(grid, runs.counts, runs.converged)
+    swept = {name: value for name, value in settings["preferences"].items() if name != "reported"}
+    grid = preference_grid(rho, **swept)
+    more = settings["preferences"].get("reported")
+    preferences = grid if more is None else np.append(grid, more)
+    runs = sweep(rho, preferences, seed=seed, **{name: settings[name] for name in SWEPT if name in settings})
+    of = slice(len(grid))
+    found = plateau(grid, runs.counts[of], runs.converged[of], linear=swept.get("high") is not None)
     run = runs.runs[found.chosen]
     labels[~still] = run.labels
     exemplar[np.flatnonzero(~still)[run.exemplars]] = True
-    index = np.arange(len(grid))
+    index = np.arange(len(preferences))
     return (
         {"cluster": labels, "exemplar": exemplar, "converged": run.converged},
         {
-            "preference": grid,
+            "preference": preferences,
             "clusters": runs.counts,
             "converged": runs.converged,
             "iterations": runs.iterations,
             "silhouette": [silhouette(rho, one.labels) if one.converged else np.nan for one in runs.runs],
-            "median": index == 0,
+            "median": (index == 0) & (swept.get("high") is None),
             "plateau": (index >= found.start) & (index < found.stop),
             "chosen": index == found.chosen,
+            "reported": index >= len(grid),
             "constant": still.sum(),
         },
     )

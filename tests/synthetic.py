@@ -352,6 +352,7 @@ def _sweep(path: Path, sizes: Sizes, seeds: range) -> None:
         part["iterations"] = np.where(part["converged"], 120, 1000).astype(np.int64)
         part["silhouette"] = np.where(part["converged"], 0.2, np.nan)
         part["median"] = distance == 0
+        part["reported"] = False
         part["plateau"] = level
         part["chosen"] = np.arange(sizes.preferences) == sizes.preferences - 2
         if chosen == 3:
