@@ -312,15 +312,14 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
 def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figure:
     """Number of clusters at the chosen preference, per alpha and reading: a mark a seed, a bar at their median.
 
-    `sweep` is of one digit and one latent a seed (its `chosen` rows are drawn); `reported` may have the numbers that a
-    paper gives, in columns reading, alpha and clusters, and draws if they are of one number of draws only. Raises
-    InputError if a column is missing.
+    `sweep` is of one digit and one latent a seed (its `chosen` rows are drawn); `reported` may have the ranges that a
+    paper gives, in columns reading, low and high. Raises InputError if a column is missing.
     """
     check_columns("clusters", sweep, [*_CLUSTERING, "clusters", "converged", "chosen"])
     chosen = sweep[sweep["chosen"]]
     if chosen.empty:
         return nothing_figure("Clusters at the chosen preference", "No preference was chosen for any clustering.")
-    theirs = _reported("clusters", reported, ["reading", "alpha", "clusters"])
+    theirs = _reported("clusters", reported, ["reading", "low", "high"])
     keys = _readings(chosen)
     seeds = sorted(chosen["seed"].unique())
     title = f"Clusters at the chosen preference, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
@@ -330,18 +329,14 @@ def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figur
         own = chosen[(chosen["reading"] == reading) & (chosen["draws"] == draws)]
         positions = {alpha: at for at, alpha in enumerate(sorted(chosen["alpha"].unique()))}
         _swarm(axes, own, "clusters", positions, seeds, colour, marker)
-        mine = theirs[(theirs["reading"] == reading) & theirs["alpha"].isin(list(positions))]
-        mine = mine[mine["draws"] == draws] if "draws" in mine else mine
-        axes.plot(
-            [positions[alpha] for alpha in mine["alpha"]], mine["clusters"], "_", color="black", markersize=17,
-            markeredgewidth=2.2, zorder=5,
-        )  # fmt: skip
+        for _, given in theirs[theirs["reading"] == reading].iterrows():
+            axes.axhspan(given["low"], given["high"], color=YELLOW, alpha=0.3, lw=0)
         axes.set_title(f"{label}, {_draws(draws)}", loc="left")
         axes.set(xticks=list(positions.values()), xticklabels=_numbers(positions), xlim=(-0.6, len(positions) - 0.4))
         axes.set_xlabel("latent set to")
         axes.set_ylabel("clusters")
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
-    both = pd.concat([chosen["clusters"].astype(float), theirs["clusters"].astype(float)])
+    both = pd.concat([chosen["clusters"], theirs["low"], theirs["high"]]).astype(float)
     for axes in panels:
         if both.max() > 40:
             axes.set_yscale("log")
@@ -351,9 +346,7 @@ def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figur
             axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     marks = _swarm_legend()
     if len(theirs):
-        bar = Line2D([], [], color="black", marker="_", linestyle="none", markersize=13, label="reported in the paper")
-        bar.set_markeredgewidth(2.2)
-        marks.append(bar)
+        marks.append(Patch(color=YELLOW, alpha=0.3, label="range reported in the paper"))
     foot.legend(handles=marks, loc="center", ncols=len(marks))
     return figure
 
