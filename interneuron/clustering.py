@@ -248,6 +248,18 @@ def plateau(
     return Plateau(chosen, chosen, chosen, 0.0)
 
 
+def in_step(similarity: npt.ArrayLike, exemplars: npt.ArrayLike) -> bool:
+    """Whether two of the `exemplars` are duplicates, as similar to each other as to themselves (on the diagonal).
+
+    Under preferences below that, one of them would gain by joining the other: the messages of the two still move in
+    step, and what passed for converged is no clustering. `similarity` [n, n]; `exemplars` int [clusters].
+    """
+    chosen = whole("exemplars", exemplars, "clusters")
+    between = numbers("similarities", similarity, "points", "points", least=1)[np.ix_(chosen, chosen)]
+    alike = between >= np.diagonal(between)
+    return bool(alike.sum() > len(chosen))
+
+
 def silhouette(similarity: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Mean silhouette of `labels` [n] with the distance 1 - `similarity` [n, n].
 

@@ -310,7 +310,8 @@ def agreement(counts: ArrayLike) -> float:
 def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
     """Metrics of every clustering, a row each, from the tables clusters and sweep.
 
-    `converged`; `clusters`, `largest`, `smallest` (neurons); `constant`: neurons set apart; `preference`;
+    `converged`; `clusters`, `largest`, `smallest` (neurons); `constant`: neurons set apart; `vectors`: distinct rank
+    vectors of the others, and `clusters_to_vectors`, clusters over these; `preference`;
     `plateau_points`: swept preferences on the chosen plateau, 0 if there is none; `plateau_cut_off`: 1 if it reaches
     the last preference of the sweep, so that its end is unknown; `plateau_clusters`: `clusters` where the plateau has
     three preferences or more and is not cut off, NaN elsewhere, where their number depends on the sweep;
@@ -342,6 +343,8 @@ def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
                 "largest": float(members.max()) if ok else np.nan,
                 "smallest": float(members.min()) if ok else np.nan,
                 "constant": float(run["constant"]),
+                "vectors": float(run["vectors"]),
+                "clusters_to_vectors": float(run["clusters"] / run["vectors"]) if ok else np.nan,
                 "preference": float(run["preference"]),
                 "plateau_points": float(points),
                 "plateau_cut_off": float(cut_off),
@@ -494,7 +497,7 @@ def summary(
         result["plateau_all"] = float(result["plateau_share"] == 1)
         result["fallback_share"] = 1 - float((rows["plateau_points"] > 0).sum()) / alphas
         counts = ["clusters", "plateau_clusters", "clusters_at_median", "clusters_at_reported", "silhouette_clusters"]
-        result |= _spread(rows, [*counts, "largest", "smallest"])
+        result |= _spread(rows, [*counts, "largest", "smallest", "vectors", "clusters_to_vectors"])
         parts.append(key | result)
     for key, rows in _by(cluster_lesions, [*over, *_LESION]):
         result = _spread(rows, ["important_neurons", "important_hidden", "failing_clusters", "gap", "important_z"])

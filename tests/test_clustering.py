@@ -13,7 +13,7 @@ from sklearn.cluster import affinity_propagation as oracle
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from interneuron import clustering
-from interneuron.clustering import affinity_propagation, plateau, preference_grid, silhouette, sweep
+from interneuron.clustering import affinity_propagation, in_step, plateau, preference_grid, silhouette, sweep
 from interneuron.errors import InputError
 from interneuron.io import load_table, save_tensors
 from interneuron.similarity import spearman
@@ -138,6 +138,14 @@ def test_duplicates_do_not_make_clusters_of_their_own():
     run = affinity_propagation(s, -0.5, tie_noise=1e-3, convergence=50)
     assert run.converged
     assert 2 <= run.count <= distinct < 20
+
+
+def test_duplicates_that_are_both_exemplars_are_in_step():
+    s = spearman(np.array([[1, 2, 3], [2, 4, 9], [3, 1, 2], [3, 2, 1.0]]))
+    assert in_step(s, [0, 1, 2])
+    assert not in_step(s, [0, 2, 3])
+    assert not in_step(s, [1])
+    assert not in_step(s, np.zeros(0, np.int64))
 
 
 @pytest.mark.parametrize(("preference", "count"), [(0.9, 4), (0.1, 1)])
@@ -442,7 +450,7 @@ def test_script(job):
     assert swept.columns.tolist() == [
         *KEY,
         *["preference", "clusters", "converged", "iterations", "silhouette"],
-        *["median", "plateau", "chosen", "reported", "constant"],
+        *["median", "plateau", "chosen", "reported", "constant", "vectors"],
     ]
     names = [f"{layer}:{i}" for layer, size in LAYERS for i in range(size)]
     assert len(clusters) == 3 * len(READINGS) * len(ALPHAS) * len(names)

@@ -323,6 +323,7 @@ def sweep_of(alpha, reading, clusters, converged=True):
             "chosen": [False, True, False, False],
             "reported": False,
             "constant": 1,
+            "vectors": 4,
         }
     )
     return table.assign(**key(alpha, reading), iterations=50)
@@ -386,6 +387,7 @@ def test_clusterings_report_unconverged_runs_and_give_no_numbers_for_them(steps)
     first = table.loc[(-1.0, "activation")]
     assert first[["clusters", "largest", "smallest", "constant", "preference"]].tolist() == [2, 3, 2, 1, -3]
     assert first[["plateau_points", "clusters_at_median", "silhouette_clusters"]].tolist() == [2, 30, 4]
+    assert first[["vectors", "clusters_to_vectors"]].tolist() == [4, 0.5]
     left_out = table.loc[(1.0, "A")]
     assert left_out["converged"] == 0
     assert left_out[["clusters", "largest", "smallest"]].isna().all()
@@ -553,7 +555,7 @@ def test_a_plateau_has_three_points_and_ends_before_the_sweep(steps, plateau, st
         for alpha in (-1, 0, 1)
         for reading in ("activation", "A")
     ]
-    sweep = [part.assign(reported=False) for part in sweep]
+    sweep = [part.assign(reported=False, vectors=4) for part in sweep]
     for table in (pd.concat(sweep), pd.concat(sweep).iloc[::-1]):
         found = summary_of(steps[0], table, steps[2])
         assert set(found["plateau_share"].dropna()) == {stable}
