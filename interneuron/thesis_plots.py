@@ -205,9 +205,9 @@ def kl(table: pd.DataFrame, active_above: float = 0.1) -> Figure:
 
 @styled
 def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
-    """Number of clusters against how far the preference lies below the median similarity; of a sweep without the median,
-    which is a linear one, against the preference itself, falling to the right.
+    """Number of clusters against how far the preference lies below the median similarity.
 
+    A sweep without the median is a linear one, and is drawn against the preference itself, falling to the right.
     `sweep` is of one digit and one latent a seed; a row of panels a reading, a column an alpha (at most three). `seed`
     (default: the least) is drawn with its marks, the others are thin lines. The median itself is at distance 0, which
     a logarithmic axis lacks: it stands at the left edge. A `reported` preference is none of the sweep's, and left out.

@@ -166,7 +166,8 @@ def main(job):
     if not sweeps:
         raise InputError(f"{job.input.activations}: no clustering has 3 neurons that vary; nothing can be clustered")
     save_table(job.output.clusters, pd.concat(clusters, ignore_index=True).astype({"cluster": np.int64}))
-    save_table(job.output.sweep, pd.concat(sweeps, ignore_index=True).astype({"constant": np.int64, "vectors": np.int64}))
+    counted = dict.fromkeys(("constant", "vectors"), np.int64)
+    save_table(job.output.sweep, pd.concat(sweeps, ignore_index=True).astype(counted))
 
 
 if __name__ == "__main__":

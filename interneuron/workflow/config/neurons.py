@@ -68,7 +68,9 @@ class Preferences(Entry):
 
     low: Annotated[float, Field(lt=0, allow_inf_nan=False)] = Field(default=-100.0, description="Lowest preference.")
     high: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
-        default=None, description="Highest preference of a linear grid; without it the grid is a log one.", examples=[0.5]
+        default=None,
+        description="Highest preference of a linear grid; without it the grid is a log one.",
+        examples=[0.5],
     )
     near: Positive = Field(
         default=0.1, description="On a log grid, distance of the second preference from the median similarity."
