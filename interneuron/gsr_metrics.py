@@ -98,8 +98,9 @@ def components(graph: "Tensor", z: "Tensor", above: float, below: float) -> list
 
     `components`: over edges heavier than `above`, without silent nodes; `spectral_components`: eigenvalues of the
     symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value. Of the
-    activations alone, whatever the graph: `effective_rank` (Roy and Vetterli's), `effective_dimensions` (the same of the
-    shares of variance) and `directions` (singular values above a tenth of the largest). Raises InputError as `coactivation.components` and `structure.effective_rank` do.
+    activations alone, whatever the graph: `effective_rank` (Roy and Vetterli's), `effective_dimensions` (the same of
+    the shares of variance) and `directions` (singular values above a tenth of the largest). Raises InputError as
+    `coactivation.components` and `structure.effective_rank` do.
     """
     # It takes torch, which the metrics do without.
     from interneuron import coactivation

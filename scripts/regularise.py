@@ -150,9 +150,7 @@ def dense_classifiers(data, settings, runs, seeds):
         progress = Progress(f"{run['variant']}, {done + 1} of {len(runs)} runs", "iterations")
         penalties = {name: value for name, value in run["weights"].items() if value}
         own = {"weights": penalties, "graph": fixed(settings), "scale": data.scale, "progress": progress}
-        weights, rows = train_dense(
-            settings["architecture"], arguments, x, y, x_test, y_test, seeds, **own, **options
-        )
+        weights, rows = train_dense(settings["architecture"], arguments, x, y, x_test, y_test, seeds, **own, **options)
         found = [row["value"] for row in rows if row["split"] == "test"][-len(seeds) :]
         log.info(f"{run['variant']} {weight_of(run['weights']):g}: {np.median(found):.2%} of the test images right")
         yield weights, {"part": "all", **run, "arguments": arguments}, rows

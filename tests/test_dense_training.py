@@ -111,7 +111,10 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights():
         ({"batch": 61}, "batches of 61 of 60 images"),
         ({"layer": "relu"}, "no layer 'relu' in the network, which has features.linear1"),
         ({"weights": {"gsr": 0.1}}, "there is no graph, and the penalty gsr takes one"),
-        ({"weights": {"gsr": 0.1}, "graph": lattices.grid(2, 2)}, "layer 'code' .* its graph 4|graph of 4 nodes|6 units"),
+        (
+            {"weights": {"gsr": 0.1}, "graph": lattices.grid(2, 2)},
+            "layer 'code' .* its graph 4|graph of 4 nodes|6 units",
+        ),
         ({"weights": {"ridge": 0.1}}, "the penalty is 'ridge'"),
     ],
 )

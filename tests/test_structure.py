@@ -340,7 +340,10 @@ def test_pseudotime_along_a_line_and_across_a_gap():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: structure.effective_rank(np.zeros(4)), r"activations have the shape \[4\], and take \[samples, nodes\]"),
+        (
+            lambda: structure.effective_rank(np.zeros(4)),
+            r"activations have the shape \[4\], and take \[samples, nodes\]",
+        ),
         (lambda: structure.effective_rank(np.zeros((4, 2)), 3), "the power is 3, and takes 1 or 2"),
         (lambda: structure.large_directions(np.zeros((4, 2)), 1), "the share is 1, and takes 0 up to below 1"),
         (lambda: structure.class_maps(np.zeros((4, 2)), [0, 1], 2), r"\[4, 2\] and classes \[2\] do not fit"),
