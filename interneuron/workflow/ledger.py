@@ -218,15 +218,17 @@ def terminal(rows: list[Row], width: int) -> str:
         of_study = [row for row in rows if row["study"] == study]
         lines += ["", f"{study}: {claims_of(of_study)}"]
         cells = [
-            [row["claim"], row["says"], row["states"], row["reported"], measured(row), row["n"], _share(row)]
-            + [row["verdict"]]
+            [
+                *(row["claim"], row["says"], row["states"], row["reported"]),
+                *(measured(row), row["n"], _share(row), row["verdict"]),
+            ]
             for row in of_study
         ]
         lines += _columns(["claim", "says", "states", "reported", "measured", "n", "seeds", "verdict"], cells, width)
     return "\n".join(lines)
 
 
-def claims_of(rows: Iterable[Row]) -> str:
+def claims_of(rows: Iterable[Mapping[str, str]]) -> str:
     """`13 claims: 7 hold, 2 hold in part, 3 fail, 1 not comparable`."""
     return counted((row["verdict"] for row in rows), "claim", "claims")
 
@@ -269,7 +271,7 @@ def _readme(root: Path, rows: list[Row]) -> str:
 
 
 def summary(rows: list[Row]) -> str:
-    """A row a paper: how its statements about methods came out, and its numbers of single runs; our own in a sentence."""
+    """A row a paper: how its statements and its numbers of single runs came out; and a sentence on our own."""
     if not rows:
         return "No claim has been tested yet."
     papers = statements(rows)
@@ -300,9 +302,10 @@ def page_of_claims(rows: list[Row], project: Project) -> str:
         "# The ledger",
         "",
         "First what the papers state, then our controls and questions, a study at a time. A statement about a method",
-        "holds if it is true of the median over the seeds and of both ends of its interval; a number read off one run is",
-        "within or beyond the range of our seeds. Where a source leaves something open, each reading of it is tested, and",
-        f"the verdict is over all of them. Every row with its values is in [{Path(LEDGER).name}]({Path(LEDGER).name}).",
+        "holds if it is true of the median over the seeds and of both ends of its interval; a number read off one run",
+        "is within or beyond the range of our seeds. Where a source leaves something open, each reading of it is",
+        "tested, and the verdict is over all of them. Every row with its values is in",
+        f"[{Path(LEDGER).name}]({Path(LEDGER).name}).",
         "",
         f"![What is stated and what was measured, a strip a claim]({Path(PICTURE).name})",
     ]

@@ -235,7 +235,7 @@ def render(
             raise InputError(
                 f"report: the ledger has {column} {', '.join(map(repr, strange))}; it takes {', '.join(known)}"
             )
-    rows = [{column: _text(value) for column, value in claim.items()} for claim in claims.to_dict("records")]
+    rows = [{str(column): _text(value) for column, value in claim.items()} for claim in claims.to_dict("records")]
     sections = [
         _study(name, entry, [row for row in rows if row["study"] == name], pictures) for name, entry in studies.items()
     ]
@@ -253,9 +253,7 @@ def render(
     )
 
 
-def _study(
-    name: str, entry: Mapping[str, Any], claims: list[dict[str, str]], pictures: Mapping[str, bytes]
-) -> Study:
+def _study(name: str, entry: Mapping[str, Any], claims: list[dict[str, str]], pictures: Mapping[str, bytes]) -> Study:
     rows = [_row(claim) for claim in claims]
     groups: dict[str, list[Row]] = {}
     for row in rows:

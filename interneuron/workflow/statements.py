@@ -147,10 +147,10 @@ def measured(row: Row) -> str:
 
 
 def distance(row: Row) -> float:
-    """How far what was measured is from what is stated, in interquartile ranges of the seeds; infinite where these are 0.
+    """How far what was measured is from what is stated, in interquartile ranges of the seeds.
 
-    Of a range the nearer end counts; of a number read off one run, that number. Not a number where there is nothing to
-    compare.
+    It is infinite where their range is 0. Of a range in the condition the nearer end counts; of a number read off one
+    run, that number. Not a number where there is nothing to compare.
     """
     if not number(row["measured"]):
         return nan
@@ -164,8 +164,8 @@ def distance(row: Row) -> float:
 def sentences(rows: Sequence[Row]) -> list[str]:
     """What came out of a study, in up to three sentences, from its rows alone.
 
-    How the paper's statements and numbers came out; the failing statement that is missed by most, with what was measured
-    and how it was tested; and how our own controls and questions came out.
+    How the paper's statements and numbers came out; the failing statement that is missed by most, with what was
+    measured and how it was tested; and how our own controls and questions came out.
     """
     found = []
     papers = statements(rows)
