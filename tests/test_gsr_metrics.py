@@ -1,6 +1,6 @@
 """Numbers for structure in networks, and the metrics made of them: against brute force and planted structure."""
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pandas as pd
@@ -146,6 +146,22 @@ def test_dimensions_that_do_the_same_are_aligned():
     assert found["p"] < 0.05
     opposed = np.array([[1.0, -1], [-1, 1]])
     assert gsr_metrics.alignment(opposed, 19, generator(0, "c"))[0]["value"] == 0
+    # Its null is that of all ways to match the dimensions of three classes, and p the share of them as well aligned.
+    s = np.array([[3.0, -1, 0.5], [2, -2, 0.1], [1, -1, 1]])
+    scaled = s / np.abs(s).max(1, keepdims=True)
+
+    def by_hand(rows):
+        return sum(abs(sum(row[d] for row in rows)) for d in range(3)) / np.abs(scaled).sum()
+
+    every = [
+        by_hand([scaled[0], scaled[1][list(a)], scaled[2][list(b)]])
+        for a in permutations(range(3))
+        for b in permutations(range(3))
+    ]
+    found = gsr_metrics.alignment(s, 4000, generator(0, "c"))[0]
+    assert found["value"] == pytest.approx(by_hand(scaled))
+    assert found["null"] == pytest.approx(np.mean(every), abs=0.02)
+    assert found["p"] == pytest.approx(np.mean([one >= by_hand(scaled) - 1e-9 for one in every]), abs=0.02)
 
 
 def test_slopes_are_those_of_a_line():
