@@ -73,10 +73,10 @@ def train_dense(
     networks = [build(architecture, arguments) for _ in seeds]
     for seed, network in zip(seeds, networks, strict=True):
         initialise(network, torch_generator(seed, "initialisation"))
-    network: nn.Module = _stacked(networks)
+    network: nn.Module = _stacked(networks)  # type: ignore[no-redef]
     shapes = {"laplacian": laplacian, "form": form}
     penalties = {
-        name: LayerPenalty(network, layer, name, weight, graph if name == "gsr" else None, **shapes)
+        name: LayerPenalty(network, layer, name, weight, graph if name == "gsr" else None, **shapes)  # type: ignore[arg-type]
         for name, weight in weights.items()
         if weight
     }
