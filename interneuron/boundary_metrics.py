@@ -123,10 +123,10 @@ def separations(influence: pd.DataFrame, attacked: ArrayLike, bins: int) -> pd.D
 
 
 def from_main_k(table: pd.DataFrame, metrics: Sequence[str], k: int) -> pd.DataFrame:
-    """The table with a column `<metric>_from_main_k` for each of the metrics: how far it is, sign left out, from that of
-    the same seed, function, variant and p with the main k. How much a result depends on the number of neighbours.
+    """The table with a column `<metric>_from_main_k` for each of the metrics: how far a row's is, sign left out, from
+    that of the same seed, function, variant and p with the main k, so how much it depends on the number of neighbours.
 
-    NaN in rows that are of no graph, and where there is no such row.
+    NaN in rows without a reading, and where there is no such row.
     """
     same = ["seed", "function", "variant", "p"]
     main = table[table["k"] == k].set_index(same)

@@ -123,8 +123,9 @@ def networks(regions: pd.DataFrame, training: pd.DataFrame, support_above: float
     where the network takes its samples for more than one class, else positive (class 1) or negative (class 0):
     `mixed_regions`, `positive_regions`, `negative_regions`, and the shares of all samples in the largest of each kind,
     `mixed_support`, `positive_support`, `negative_support` (0 without any). Of the largest mixed region also
-    `mixed_truth` and `mixed_taken`, the shares of its samples that are of, and are taken for, class 1. `silent_first`: 1 if in some region no unit of the
-    first hidden layer is active, and all its samples are taken for class 0; `silent`: 1 if no unit of any layer is.
+    `mixed_truth` and `mixed_taken`, the shares of its samples that are of, and are taken for, class 1. `silent_first`:
+    1 if in some region no unit of the first hidden layer is active, and all its samples are taken for class 0;
+    `silent`: 1 if no unit of any layer is.
 
     With more than two classes what speaks of class 1 is NaN. `regions` has the columns of regions.parquet, `training`
     those of training.parquet. Raises InputError for a seed without a test accuracy.
