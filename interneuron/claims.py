@@ -1,4 +1,11 @@
-"""Claims of a paper judged over seeds: conditions, intervals and verdicts."""
+"""Claims judged over seeds: statements about a method, numbers read off one run, and several readings of one source.
+
+A *statement about a method* has a condition (`holds_if`): it holds if the condition is true of the statistic and of
+both ends of its interval. A *number read off one run* has none: what is asked is whether it lies within the range of
+our seeds, since a run that is not our median refutes nothing. Who speaks (`says`) is told apart: `paper`, or one of our
+own, `control` and `question`. Rows of the same `statement` of a source with different `reading`s are one statement
+under different choices of what the source leaves open.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,26 +23,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HOLDS, IN_PART, FAILS, NOT_COMPARABLE = "holds", "holds in part", "fails", "not comparable"
+WITHIN, BEYOND = "within", "beyond"  # of numbers read off one run
+SOME_READINGS = "in some readings"  # of a statement, under several readings
 
-COLUMNS = (
-    "study",
-    "claim",
-    "group",
-    "source",
-    "states",
-    "reported",
-    "holds_if",
-    "measured",
-    "low",
-    "high",
-    "interval",
-    "n",
-    "share",
-    "verdict",
-    "note",
-    "seeds",
-    "code",
-)
+PAPER, CONTROL, QUESTION = "paper", "control", "question"
+
+# What an entry says of a claim; `values` and what follows it is measured, the rest between them is judged from these.
+WORDS = ("says", "statement", "reading", "group", "source", "states", "reported", "holds_if", "why")
+JUDGED = ("measured", "low", "high", "interval", "n", "share", "verdict", "note")
+COLUMNS = ("study", "claim", *WORDS, *JUDGED, "values", "seeds", "of", "code")
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _STATISTIC = r"(?P<statistic>median|mean|share|min|max)"
@@ -69,7 +65,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a condition came to: the statistic, its interval, the share of seeds in which it holds, the verdict."""
+    """What a claim came to: the statistic, its interval, the share of seeds in which it holds, the verdict."""
 
     measured: float
     low: float
@@ -78,6 +74,7 @@ class Judgement:
     n: int
     share: float
     verdict: str
+    note: str = ""
 
 
 def parse(holds_if: str) -> Condition:
@@ -159,12 +156,57 @@ def judge(condition: Condition, values: ArrayLike) -> Judgement:
     return Judgement(measured, low, high, interval, n, each, verdict)
 
 
+def judge_number(reported: float, values: ArrayLike) -> Judgement:
+    """Judge whether a number read off one run is a plausible draw of ours, one value a seed.
+
+    *Within*: it lies in the range of the values, least to greatest. Such a range of n independent runs holds the next
+    run with probability (n - 1) / (n + 1) (Wilks 1941, Annals of Mathematical Statistics 12, 91-96), which `interval`
+    states. *Beyond*: it does not, and the note says by how much, in interquartile ranges of the values. *Not
+    comparable*: one value has no range. `measured` is the median; `share` is not a number.
+
+    Raises InputError for no values, and values or a reported number that are not finite.
+    """
+    x = _vector(values, "judge_number")
+    if not np.isfinite(reported):
+        raise InputError(f"judge_number: reported is {reported}; it takes a finite number")
+    n, low, high = len(x), float(x.min()), float(x.max())
+    verdict, note = WITHIN, ""
+    if n == 1:
+        verdict, note = NOT_COMPARABLE, "one seed has no range"
+    elif not low <= reported <= high:
+        away = max(low - reported, reported - high)
+        quartiles = float(np.subtract(*np.percentile(x, [75, 25])))
+        verdict = BEYOND
+        note = (
+            f"beyond by {away / quartiles:.2g} interquartile ranges"
+            if quartiles
+            else f"beyond by {away:.3g}, the quartiles being equal"
+        )
+    interval = f"range, {(n - 1) / (n + 1):.0%}" if n > 1 else ""
+    return Judgement(float(np.median(x)), low, high, interval, n, float("nan"), verdict, note)
+
+
 def group_verdict(verdicts: Iterable[str]) -> str:
-    """Verdict of a group of claims: what all comparable ones agree on, else *holds in part*."""
+    """Verdict of claims that are one statement together: what all comparable ones agree on, else *holds in part*.
+
+    Numbers of single runs refute nothing: beside statements they do not count; among themselves they are *within*, or
+    *beyond* where some are.
+    """
     comparable = set(verdicts) - {NOT_COMPARABLE}
     if not comparable:
         return NOT_COMPARABLE
-    return comparable.pop() if len(comparable) == 1 else IN_PART
+    statements = comparable - {WITHIN, BEYOND}
+    if not statements:
+        return BEYOND if BEYOND in comparable else WITHIN
+    return statements.pop() if len(statements) == 1 else IN_PART
+
+
+def readings_verdict(verdicts: Iterable[str]) -> str:
+    """Verdict of a statement over its readings: what all comparable ones agree on, else *in some readings*."""
+    comparable = set(verdicts) - {NOT_COMPARABLE}
+    if not comparable:
+        return NOT_COMPARABLE
+    return comparable.pop() if len(comparable) == 1 else SOME_READINGS
 
 
 def select(claim: Mapping[str, Any], metrics: "pd.DataFrame") -> "pd.Series":
@@ -201,26 +243,42 @@ def select(claim: Mapping[str, Any], metrics: "pd.DataFrame") -> "pd.Series":
 
 
 def row(study: str, claim: Mapping[str, Any], metrics: "pd.DataFrame", code: str) -> dict[str, Any]:
-    """The ledger's row of one claim: the columns `COLUMNS`.
+    """The ledger's row of one claim, the columns `COLUMNS`: its values in the metrics, and the verdict on them.
 
-    A claim with a reason under `not_comparable` gets that verdict, and the reason as its note; so does one whose
-    metric has a value in no seed.
+    Values are kept to six significant digits, in the order of the seeds, so that a verdict can be given again from the
+    row alone (`judged`); `of` is the number of seeds that there are.
     """
-    result: dict[str, Any] = dict.fromkeys(COLUMNS, "")
-    result.update(measured=np.nan, low=np.nan, high=np.nan, n=0, share=np.nan, verdict=NOT_COMPARABLE)
-    result.update(study=study, claim=claim["id"], code=code)
-    for key in ("group", "source", "states", "reported", "holds_if"):
+    values, of = "", metrics["seed"].nunique()
+    seeds: Iterable[int] = ()
+    if not claim.get("not_comparable"):
+        found = select(claim, metrics)
+        values, seeds = " ".join(f"{value:.6g}" for value in found), found.index
+    measured = {"values": values, "seeds": _ranges(seeds), "of": str(of), "code": code}
+    return {"study": study, "claim": claim["id"]} | judged(claim, values, of) | measured
+
+
+def judged(claim: Mapping[str, Any], values: str, of: int) -> dict[str, Any]:
+    """The columns `WORDS` and `JUDGED` of a row: what the claim says, and its verdict on values as rows keep them.
+
+    A claim with a reason under `not_comparable` gets that verdict, and the reason as its note; so does one that has a
+    value in none of the seeds, `of`.
+    """
+    result: dict[str, Any] = {}
+    for key in WORDS:
         value = claim.get(key)
         result[key] = "" if value is None else " ".join(str(value).split())
+    result |= dict(zip(JUDGED, (np.nan, np.nan, np.nan, "", 0, np.nan, NOT_COMPARABLE, ""), strict=True))
     if claim.get("not_comparable"):
         result["note"] = " ".join(str(claim["not_comparable"]).split())
         return result
-    values = select(claim, metrics)
-    seeds = metrics["seed"].nunique()
-    if len(values) < seeds:
-        result["note"] = f"{len(values) or 'none'} of {seeds} seeds {'has' if len(values) < 2 else 'have'} a value"
-    if len(values):
-        result.update(vars(judge(parse(claim["holds_if"]), values)), seeds=_ranges(values.index))
+    numbers = [float(value) for value in values.split()]
+    if numbers and claim.get("holds_if"):
+        result |= vars(judge(parse(claim["holds_if"]), numbers))
+    elif numbers:
+        result |= vars(judge_number(float(claim["reported"]), numbers))
+    if len(numbers) < of:
+        few = f"{len(numbers) or 'none'} of {of} seeds {'has' if len(numbers) < 2 else 'have'} a value"
+        result["note"] = "; ".join(filter(None, (few, result["note"])))
     return result
 
 

@@ -222,13 +222,18 @@ def networks(study: Study) -> Any:
 
 
 def regions(study: Study) -> Any:
-    """With the numbers that the paper gives of all seeds, as far as they are numbers or percentages."""
-    reported = {}
-    for claim in study.settings["claims"]:
-        number = claim["reported"].removesuffix("%").strip()
-        if claim["metric"] in ("regions", "accuracy") and number.isdecimal():
-            reported[claim["metric"]] = float(number) / (100 if claim["reported"].endswith("%") else 1)
+    """With the numbers that the paper read off its run."""
+    reported = {
+        claim["metric"]: float(claim["reported"])
+        for claim in study.settings["claims"]
+        if claim["metric"] in ("regions", "accuracy") and not claim["holds_if"]
+    }
     return interneuron.region_plots.regions(networks(study), reported)
+
+
+def statements(study: Study) -> list[dict[str, Any]]:
+    """The paper's statements about the method; what it read off one run is none."""
+    return [claim for claim in study.settings["claims"] if claim["holds_if"]]
 
 
 def held(study: Study) -> Any:
@@ -239,7 +244,7 @@ def held(study: Study) -> Any:
 
     metrics = study.table("metrics")
     held = pd.Series(0, index=sorted(metrics["seed"].unique()))
-    for claim in study.settings["claims"]:
+    for claim in statements(study):
         values = claims.select(claim, metrics)
         held[values.index[claims.parse(claim["holds_if"]).true_for(values)]] += 1
     return held
@@ -272,7 +277,7 @@ def importance(study: Study) -> Any:
     from interneuron import io
 
     counts = held(study)
-    total = len(study.settings["claims"])
+    total = len(statements(study))
     most = int(counts.idxmax())
     middle = int(counts.sort_values(kind="stable").index[(len(counts) - 1) // 2])
     rows = [

@@ -280,7 +280,7 @@ def test_a_study_of_regions_has_steps_of_its_own(tables: Folder) -> None:
     project = tables.load()
     study = project.studies["regions"]
     assert (study.kind, study.steps()) == ("regions", ["regions", "evaluate"])
-    assert project.path("regions") == ["download", "tabulate", "fit", "regions", "evaluate", "claims"]
+    assert project.path("regions") == ["download", "tabulate", "fit", "regions", "evaluate"]
     assert study.settings("evaluate") == {
         "kind": "regions", "support_above": 0.001, "correlated_above": 0.5, "kept": [0.9],
     }  # fmt: skip
@@ -556,11 +556,18 @@ STUDY, VAE, DIGITS, TOP = (
         ),
         # claims
         (STUDY, "claims.0.holds_if", "media = 3", "claims.0.holds_if is 'media = 3', but takes 'STAT OP NUMBER' or "),
+        (STUDY, "claims.1.not_comparable", None, "claims.1.metric is missing, but takes a value, unless not_comparable"),
         (
             STUDY,
-            "claims.0.holds_if",
-            None,
-            "claims.0.holds_if is missing, but takes a value, unless not_comparable says",
+            "claims.0",
+            {"id": "T", "source": "p. 1", "states": "many", "metric": "m", "reported": "5 to 11"},
+            "claims.0.holds_if is missing, but takes a condition, unless reported is a number of one run",
+        ),
+        (
+            STUDY,
+            "claims.0",
+            {"id": "T", "says": "paper", "source": "interneuron", "states": "s", "metric": "m", "reported": 1},
+            "claims.0.says is 'paper', but takes control or question, since the source is interneuron",
         ),
         (STUDY, "claims.1.id", "T1", "claims.1.id is 'T1', but takes a name that no other claim of the study has"),
         (STUDY, "claims.0.reported", [3], "claims.0.reported is [3], but takes text"),
@@ -685,6 +692,30 @@ def test_junk_as_an_entry_is_one_sentence(junk: Any) -> None:
             config._checked(kind, data, [("file", data)])
 
 
+# who says a claim, and by which reading
+
+
+def test_a_claim_takes_what_it_does_not_say_from_its_study(folder: Folder) -> None:
+    claim = {"source": "hui2022, p. 1", "states": "s", "metric": "m", "reported": 3}
+    folder.set(
+        STUDY,
+        "claims",
+        [
+            claim | {"id": "T1-a", "group": "T1"},
+            claim | {"id": "T1-b", "statement": "T2", "says": "control", "reading": "5 draws"},
+            claim | {"id": "Q", "source": "interneuron"},
+        ],
+    )
+    folder.set(STUDY, "reading", "3 draws")
+    folder.entries[TOP]["studies"] = ["base"]
+    found = [
+        [claim[key] for key in ("says", "statement", "reading")] for claim in folder.load().studies["base"].stated()
+    ]
+    assert found == [["paper", "T1", "3 draws"], ["control", "T2", "5 draws"], ["question", "Q", "3 draws"]]
+    folder.set(STUDY, "says", "question")
+    assert [claim["says"] for claim in folder.load().studies["base"].stated()] == ["question", "control", "question"]
+
+
 # the entries that come with it
 
 
@@ -692,7 +723,7 @@ def test_junk_as_an_entry_is_one_sentence(junk: Any) -> None:
 def test_every_config_here_loads(name: str) -> None:
     project = config.load(ROOT / f"config/{name}.yaml", ROOT)
     assert project.studies
-    assert all(project.path(study)[-1] == "claims" for study in project.studies)
+    assert all(project.path(study)[-1] == "evaluate" for study in project.studies)
 
 
 def test_a_network_that_exists_may_not_have_the_name_of_a_dataset(tmp_path: Path) -> None:

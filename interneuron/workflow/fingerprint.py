@@ -111,6 +111,10 @@ class Fingerprints:
             self._found[key] = parts
         return self._found[key]
 
+    def definition(self, module: str, name: str) -> str:
+        """Fingerprint of one definition of the library and all that it reaches."""
+        return digest(_Walk(self, self.root, frozenset()).of_definition(module, name))
+
     def known(self) -> dict[str, dict[str, str]]:
         """The parts behind every fingerprint that was asked for."""
         return {digest(parts): parts for parts in self._found.values()}
@@ -151,7 +155,7 @@ class Fingerprints:
 
 
 class _Walk:
-    """All pieces that one script reaches."""
+    """All pieces that one script, or one definition, reaches."""
 
     def __init__(self, of: Fingerprints, script: Path, names: frozenset[str]) -> None:
         self.of, self.script, self.strings = of, script, set(names)
@@ -162,6 +166,14 @@ class _Walk:
     def parts(self) -> dict[str, str]:
         shown = self.script.relative_to(self.of.root).as_posix()
         self._take("", shown, self.of.module(self.script, None).start)
+        return self._walk(shown)
+
+    def of_definition(self, module: str, name: str) -> dict[str, str]:
+        self.open.append((module, name, True))
+        return self._walk("")
+
+    def _walk(self, shown: str) -> dict[str, str]:
+        """`found`, when all that is open and what it leads to has been taken; `shown` is the script's name."""
         seen: set[tuple[str, str, bool]] = set()
         while self.open:
             asked = module, name, outside = self.open.pop()

@@ -28,16 +28,17 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "snakemake")
 
 
 def code_of(project: Project, study: str, fingerprints: Fingerprints) -> str:
-    """Fingerprint of everything that decides a study's rows of the ledger.
+    """Fingerprint of everything that decides the values in a study's rows of the ledger.
 
-    It covers the scripts of the steps that the study uses, from `download` to `claims`, and what its entry and the
-    entries of its models and datasets tell those steps: parameters, seeds, hashes of the data, and what each claim
-    tests (metric, rows, condition). Titles, summaries, sources, addresses, figures and the wording of claims are left
-    out, so that better prose makes no row stale.
+    It covers the scripts of the steps that the study uses, from `download` to `evaluate`, how a claim takes its values
+    from the metrics, and what its entry and the entries of its models and datasets tell those steps: parameters, seeds,
+    hashes of the data, and what each claim takes (metric, rows). Titles, summaries, sources, addresses, figures and the
+    wording of claims are left out, and so are conditions and the judge: words and verdicts are given anew (`renewed`).
     """
     names = project.names(study)
     scripts = {step: fingerprints.of(step, names) for step in project.path(study)}
-    return digest({"scripts": scripts, "inputs": project.inputs(study)})
+    taken = fingerprints.definition("interneuron.claims", "select")
+    return digest({"scripts": scripts, "claims": taken, "inputs": project.inputs(study)})
 
 
 def read(path: Path, columns: Iterable[str] = COLUMNS) -> list[Row]:

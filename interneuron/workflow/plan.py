@@ -342,8 +342,10 @@ class Plan:
         if (main := getattr(study.evaluate, "main", None)) is not None:
             settings["main"] = main.model_dump(mode="json")
         if study.kind != "neurons":
-            own = [claim for claim in study.claims if claim.source.startswith(study.paper) and claim.holds_if]
-            settings["claims"] = [claim.test() | {"reported": claim.reported} for claim in own]
+            own = [claim for claim in study.claims if claim.by == study.paper and not claim.not_comparable]
+            settings["claims"] = [
+                claim.test() | {"holds_if": claim.holds_if, "reported": claim.reported} for claim in own
+            ]
         if isinstance(study.evaluate, EvaluateBoundaries | EvaluateAttacks) and study.influence is not None:
             settings["function"] = study.influence.functions[0].key
         return self._coded("figures", settings, {wildcards.figure})
@@ -363,7 +365,7 @@ class Plan:
         studies = {
             name: {
                 "metrics": self._study_files(name, "metrics"),
-                "claims": [claim.model_dump(mode="json") for claim in study.claims],
+                "claims": study.stated(),
                 "code": code_of(self.project, name, self.code),
             }
             for name, study in self.project.studies.items()

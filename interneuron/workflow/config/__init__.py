@@ -73,14 +73,14 @@ class Project:
     studies: dict[str, Study]
 
     def path(self, study: str) -> list[str]:
-        """The steps behind a study's rows of the ledger, in order."""
+        """The steps behind a study's values in the ledger, in order."""
         entry = self.studies[study]
         models = [self.models[name] for name in entry.models()]
         sources: list[Files] = [self.datasets[name] for name in self.datasets_of(study)]
         sources += [model for model in models if isinstance(model, PhotoModel)]
         made = [source.fetched for source in sources if source.files] or ["download"]
         made += [self.datasets[name].step for name in self.datasets_of(study)] + [model.step for model in models]
-        return [*dict.fromkeys(made), *entry.steps(), "claims"]
+        return [*dict.fromkeys(made), *entry.steps()]
 
     def dataset_of(self, study: str) -> str:
         """Name of the dataset that is studied."""

@@ -1,6 +1,7 @@
 """Entries of studies: a path through the chain, and what a paper claims of it."""
 
 from collections.abc import Set
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -79,12 +80,35 @@ def _text_of_number(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+Says = Literal["paper", "control", "question"]
+OURS = "interneuron"  # the source of what no paper states
+
+
 class Claim(Entry):
-    """One statement of a paper, and how it is tested."""
+    """One statement or number of a paper, or of ours, and how it is tested."""
 
     id: Name = Field(description="Its name in the ledger.", examples=["T1-one-active-latent"])
+    says: Says | None = Field(
+        default=None,
+        description="Who says it: the paper, or we, as a control of a statement or as a question of our own; if left "
+        "out, `question` where the source is `interneuron`, else the study's.",
+    )
+    statement: Name | None = Field(
+        default=None,
+        description="The source's statement that it tests: the same name in every study and reading where that is "
+        "tested; if left out, its group or its id.",
+        examples=["T6-clusters"],
+    )
+    reading: Text | None = Field(
+        default=None,
+        description="What it takes for what the source leaves open; if left out, the study's.",
+        examples=["3 draws"],
+    )
     group: Name | None = Field(default=None, description="Common name of claims that are one statement together.")
-    source: Text = Field(description="Where the paper says it.", examples=["hui2022, section 3.1"])
+    source: Text = Field(
+        description="Where it is said: the paper's name, a comma, the place; `interneuron` for what we ask.",
+        examples=["hui2022, section 3.1"],
+    )
     states: Text = Field(description="What it says.")
     metric: Text | None = Field(default=None, description="Column of the study's metrics.", examples=["clusters"])
     where: dict[Text, str | int | float] = Field(
@@ -96,16 +120,24 @@ class Claim(Entry):
     )
     holds_if: Text | None = Field(
         default=None,
-        description="`STAT OP NUMBER` or `STAT in [a, b]`, STAT one of median, mean, share, min, max.",
+        description="`STAT OP NUMBER` or `STAT in [a, b]`, STAT one of median, mean, share, min, max. If left out, "
+        "`reported` is a number read off one run, and is looked for in the range of the seeds.",
         examples=["median == 3", "share >= 0.9", "median in [5, 11]"],
     )
     not_comparable: Text | None = Field(default=None, description="Why it cannot be compared: then it gets no verdict.")
+    why: Text | None = Field(
+        default=None, description="Why a failing statement fails, as far as we know: one line, by a person."
+    )
 
     @model_validator(mode="after")
     def _tested(self) -> "Claim":
-        for key in ("metric", "holds_if"):
-            if getattr(self, key) is None and self.not_comparable is None:
-                raise RefusedError(key, MISSING, "a value, unless not_comparable says why it has none")
+        if self.not_comparable is None:
+            if self.metric is None:
+                raise RefusedError("metric", MISSING, "a value, unless not_comparable says why it has none")
+            if self.holds_if is None and not _is_number(self.reported):
+                raise RefusedError("holds_if", MISSING, "a condition, unless reported is a number of one run")
+        if self.says == "paper" and self.by == OURS:
+            raise RefusedError("says", "paper", f"control or question, since the source is {OURS}")
         if self.holds_if is not None:
             from interneuron.claims import parse
 
@@ -115,9 +147,21 @@ class Claim(Entry):
                 raise RefusedError("holds_if", self.holds_if, str(error).partition("it takes ")[2]) from None
         return self
 
+    @property
+    def by(self) -> str:
+        """Who says it, by the source's name."""
+        return self.source.partition(",")[0].strip()
+
     def test(self) -> dict[str, Any]:
-        """What decides its row of the ledger, without its wording."""
-        return self.model_dump(mode="json", include={"id", "metric", "where", "among", "holds_if"})
+        """What decides the values of its row of the ledger; the verdict on them is given anew whenever that changes."""
+        return self.model_dump(mode="json", include={"id", "metric", "where", "among"})
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 # Keys that are said once and taken over: (step, key, step that it is taken from).
@@ -145,6 +189,14 @@ class Study(Entry):
     title: Text = Field(description="Heading in the report.")
     paper: Text = Field(description="The paper.", examples=["hui2022"])
     section: Text | None = Field(default=None, description="Part of the paper.")
+    says: Says = Field(
+        default="paper",
+        description="Who says its claims, unless they say so: `question` where a paper's statements are asked of other "
+        "data or networks than the paper's.",
+    )
+    reading: Text | None = Field(
+        default=None, description="What it takes for what the paper leaves open.", examples=["tf-idf"]
+    )
     summary: Text = Field(description="What is asked and done, for the report.")
     model: Name | None = Field(
         default=None, description="The network, by the name of its file in `config/models/`.", examples=["vae-mnist"]
@@ -266,6 +318,18 @@ class Study(Entry):
                 raise RefusedError(
                     f"cluster.readings.{index}.draws", reading.draws, f"at most activations.draws, {most}"
                 )
+
+    def stated(self) -> list[dict[str, Any]]:
+        """Its claims, with all that they take from it."""
+        return [
+            claim.model_dump(mode="json")
+            | {
+                "says": claim.says or ("question" if claim.by == OURS else self.says),
+                "statement": claim.statement or claim.group or claim.id,
+                "reading": claim.reading or self.reading,
+            }
+            for claim in self.claims
+        ]
 
     @property
     def kind(self) -> str:
