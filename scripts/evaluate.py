@@ -304,6 +304,7 @@ def active(job):
     for baseline in ("random", "resampling", "f-alone"):
         column = f"over_{baseline.replace('-', '_')}"
         table[column] = comparisons.difference(table, "accuracy", "method", baseline, ["seed", "labels"])
+        table[f"mean_{column}"] = table.groupby(["seed", "method", "p"])[column].transform("mean")
     table["largest_fall"] = comparisons.largest_fall(table, "accuracy", "labels", ["seed", "method", "p"])
     steadier = table[table["method"] == "resampling"].groupby("seed")["largest_fall"].first()
     table["steadier_than_resampling"] = table["seed"].map(steadier) - table["largest_fall"]
