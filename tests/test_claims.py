@@ -162,6 +162,38 @@ def test_a_share_takes_yes_and_no_only():
 
 
 @pytest.mark.parametrize(
+    ("reported", "values", "verdict", "note"),
+    [
+        (8, [5, 7, 9], "within", ""),
+        (9, [5, 7, 9], "within", ""),
+        (12, [5, 7, 9], "beyond", "beyond by 1.5 interquartile ranges"),
+        (1, [5, 7, 9], "beyond", "beyond by 2 interquartile ranges"),
+        (4, [3, 3, 3, 3], "beyond", "beyond by 1, the quartiles being equal"),
+        (3, [3, 3], "within", ""),
+        (3, [3], "not comparable", "one seed has no range"),
+    ],
+)
+def test_a_number_of_one_run_is_held_against_the_range_of_the_seeds(reported, values, verdict, note):
+    found = claims.judge_number(reported, values)
+    assert (found.verdict, found.note, found.measured) == (verdict, note, np.median(values))
+    assert (found.low, found.high) == (min(values), max(values))
+
+
+def test_the_range_of_n_runs_holds_the_next_one_as_often_as_is_said():
+    """By exchangeability the next of n + 1 runs is neither the least nor the greatest with (n - 1) / (n + 1)."""
+    for n in (2, 3, 4, 5):
+        orders = list(itertools.permutations(range(n + 1)))
+        inside = sum(min(order[:n]) < order[n] < max(order[:n]) for order in orders)
+        assert claims.judge_number(0, list(range(n))).interval == f"range, {inside / len(orders):.0%}"
+
+
+@pytest.mark.parametrize(("reported", "values"), [(np.nan, [1, 2]), (1, []), (1, [1, np.inf])])
+def test_a_number_of_one_run_is_a_number(reported, values):
+    with pytest.raises(InputError, match="judge_number"):
+        claims.judge_number(reported, values)
+
+
+@pytest.mark.parametrize(
     ("verdicts", "group"),
     [
         (["holds", "holds"], "holds"),
@@ -171,10 +203,29 @@ def test_a_share_takes_yes_and_no_only():
         (["fails", "holds in part"], "holds in part"),
         (["holds", "not comparable"], "holds"),
         (["not comparable"], "not comparable"),
+        (["within", "within"], "within"),
+        (["within", "beyond"], "beyond"),
+        (["holds", "beyond"], "holds"),
+        (["fails", "within", "not comparable"], "fails"),
     ],
 )
 def test_group_verdict(verdicts, group):
     assert claims.group_verdict(verdicts) == group
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "over_all"),
+    [
+        (["holds", "holds"], "holds"),
+        (["holds", "fails"], "in some readings"),
+        (["holds in part", "fails"], "in some readings"),
+        (["fails", "not comparable"], "fails"),
+        (["within", "beyond"], "in some readings"),
+        (["not comparable", "not comparable"], "not comparable"),
+    ],
+)
+def test_verdict_over_readings(verdicts, over_all):
+    assert claims.readings_verdict(verdicts) == over_all
 
 
 # rows
@@ -234,6 +285,27 @@ def test_row_of_a_claim(metrics):
     assert found["share"] == pytest.approx(6 / 7)
     assert (found["study"], found["claim"], found["group"], found["code"]) == ("study", "c", "g", "abc")
     assert (found["states"], found["seeds"], found["note"]) == ("five clusters", "0-6", "")
+    assert (found["values"], found["of"]) == ("5 5 6 5 5 5 5", "7")
+
+
+def test_a_verdict_can_be_given_again_from_the_row_alone(metrics):
+    for changes in ({}, {"holds_if": None}, {"metric": "active", "where": {}, "among": "solved"}):
+        entry = claim(**changes)
+        row = claims.row("study", entry, metrics, "abc")
+        again = claims.judged(entry, row["values"], int(row["of"]))
+        assert str(again) == str({key: row[key] for key in again})
+        assert set(again) == {*claims.WORDS, *claims.JUDGED}
+    assert claims.judged(claim(holds_if="median == 6"), "5 5 6", 3)["verdict"] == "fails"
+
+
+def test_row_of_a_number_of_one_run(metrics):
+    found = claims.row("study", claim(holds_if=None, reported="9"), metrics, "")
+    assert (found["verdict"], found["interval"]) == ("beyond", "range, 75%")
+    assert found["note"] == "beyond by 3, the quartiles being equal"
+    some = metrics.copy()
+    some.loc[some["seed"] == 2, "clusters"] = np.nan
+    found = claims.row("study", claim(holds_if=None, reported="9"), some, "")
+    assert found["note"] == "6 of 7 seeds have a value; beyond by 4, the quartiles being equal"
 
 
 def test_row_notes_the_seeds_without_a_value(metrics):

@@ -556,7 +556,12 @@ STUDY, VAE, DIGITS, TOP = (
         ),
         # claims
         (STUDY, "claims.0.holds_if", "media = 3", "claims.0.holds_if is 'media = 3', but takes 'STAT OP NUMBER' or "),
-        (STUDY, "claims.1.not_comparable", None, "claims.1.metric is missing, but takes a value, unless not_comparable"),
+        (
+            STUDY,
+            "claims.1.not_comparable",
+            None,
+            "claims.1.metric is missing, but takes a value, unless not_comparable",
+        ),
         (
             STUDY,
             "claims.0",

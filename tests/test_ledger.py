@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def row(study: str = "s", claim: str = "T1", code: str = "now", **values: str) -> Row:
     """A row of results/claims.tsv."""
     usual = {
-        "source": "p. 1",
+        "says": "paper",
+        "statement": claim,
+        "source": "hui2022, p. 1",
         "states": "three clusters",
         "reported": "3",
         "holds_if": "median == 3",
@@ -30,7 +32,9 @@ def row(study: str = "s", claim: str = "T1", code: str = "now", **values: str) -
         "n": "10",
         "share": "0.8",
         "verdict": "holds",
+        "values": "3 3 3 3 3 3 3 3 4 4",
         "seeds": "0-9",
+        "of": "10",
     }
     return dict.fromkeys(COLUMNS, "") | usual | {"study": study, "claim": claim, "code": code} | values
 
@@ -45,36 +49,67 @@ CODES = {"s": "now", "t": "now"}
 def test_new_rows_replace_those_of_their_studies_and_leave_the_others() -> None:
     """A claim that the study no longer makes goes: its row could never be current again."""
     before = [kept(claim="T1", measured="1"), kept(claim="T2"), kept(study="t", claim="T1")]
-    rows = ledger.merge(before, [row(claim="T1", measured="2"), row(claim="T3")], CODES, "c1", "v1")
-    assert [(r["study"], r["claim"], r["measured"], r["commit"]) for r in rows] == [
+    rows = ledger.merge(before, [row(claim="T1", values="2"), row(claim="T3")], CODES, "c1", "v1")
+    assert [(r["study"], r["claim"], r["values"], r["commit"]) for r in rows] == [
         ("s", "T1", "2", "c1"),
-        ("s", "T3", "3.0", "c1"),
-        ("t", "T1", "3.0", "c0"),
+        ("s", "T3", row()["values"], "c1"),
+        ("t", "T1", row()["values"], "c0"),
     ]
-    assert all(tuple(r) == KEPT for r in rows)
-    assert {r["stale"] for r in rows} == {"no"}
 
 
 def test_rows_of_old_code_and_of_gone_studies_are_stale() -> None:
-    before = [kept(study="t", code="then"), kept(study="gone")]
-    rows = ledger.merge(before, [row(claim="T2")], CODES, "c1", "v1")
-    assert {(r["study"], r["claim"]): r["stale"] for r in rows} == {
-        ("gone", "T1"): "yes",
-        ("s", "T2"): "no",
-        ("t", "T1"): "yes",
-    }
+    rows = ledger.renewed([kept(study="t", code="then"), kept(study="gone"), kept(claim="T2")], CODES, {})
+    assert [(r["study"], r["claim"], r["stale"]) for r in rows] == [
+        ("gone", "T1", "yes"),
+        ("s", "T2", "no"),
+        ("t", "T1", "yes"),
+    ]
+    assert all(tuple(r) == KEPT for r in rows)
 
 
 def test_stale_rows_come_back_with_their_code() -> None:
-    rows = ledger.marked([kept(code="then") | {"stale": "yes"}], {"s": "then"})
+    rows = ledger.renewed([kept(code="then") | {"stale": "yes"}], {"s": "then"}, {})
     assert rows[0]["stale"] == "no"
 
 
-def test_a_row_that_says_nothing_new_keeps_its_commit() -> None:
-    once = ledger.merge([], [row()], CODES, "c1", "v1")
-    assert ledger.merge(once, [row()], CODES, "c2", "v1") == once
+STATED: dict[str, dict[str, Any]] = {
+    "s": {
+        "T1": {
+            "says": "question",
+            "statement": "T",
+            "reading": "3 draws",
+            "why": None,
+            "states": "four clusters",
+            "reported": "4",
+            "holds_if": "median == 4",
+        }
+    }
+}
+
+
+def test_words_and_verdicts_are_given_anew_where_the_values_are_current() -> None:
+    (found,) = ledger.renewed([kept()], CODES, STATED)
+    keys = ("says", "statement", "reading", "states", "holds_if", "verdict", "measured", "share", "note")
+    assert [found[key] for key in keys] == [
+        *("question", "T", "3 draws", "four clusters", "median == 4", "fails", "3.0", "0.2", "")
+    ]
+    assert ledger.renewed([found], CODES, STATED) == [found]
+    same = STATED["s"]["T1"] | {"holds_if": None, "reported": "9"}
+    (number,) = ledger.renewed([kept()], CODES, {"s": {"T1": same}})
+    assert (number["verdict"], number["share"], number["holds_if"]) == ("beyond", "", "")
+
+
+def test_stale_rows_keep_their_verdict_and_what_it_was_about() -> None:
+    (found,) = ledger.renewed([kept(code="then")], CODES, STATED)
+    assert (found["says"], found["statement"], found["reading"]) == ("question", "T", "3 draws")
+    assert (found["states"], found["holds_if"], found["verdict"]) == ("three clusters", "median == 3", "holds")
+
+
+def test_values_that_are_the_same_keep_their_commit() -> None:
+    once = [r | {"stale": "no"} for r in ledger.merge([], [row()], CODES, "c1", "v1")]
+    assert ledger.merge(once, [row(states="other words")], CODES, "c2", "v1")[0]["commit"] == "c1"
     assert ledger.merge(once, [row()], CODES, "c2", "v2")[0]["commit"] == "c2"
-    assert ledger.merge(once, [row(measured="4")], CODES, "c2", "v1")[0]["commit"] == "c2"
+    assert ledger.merge(once, [row(values="4")], CODES, "c2", "v1")[0]["commit"] == "c2"
 
 
 def test_rows_of_other_code_are_refused() -> None:
@@ -92,7 +127,7 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "lacks"),
     [
-        ("study\tclaim\n", "it lacks the columns group, source"),
+        ("study\tclaim\n", "it lacks the columns says, statement"),
         ("\t".join(KEPT) + "\na\tb\n", "it lacks the same number of values"),
         ("\t".join(KEPT) + '\na\t"b\n', "unexpected end of data"),
         ("\xff", "'utf-8' codec can't decode byte"),
@@ -112,13 +147,6 @@ def test_versions_name_python_and_the_packages() -> None:
     assert names == ["python", "torch", "numpy", "scipy", "scikit-learn", "snakemake"]
 
 
-def test_counts_are_a_sentence() -> None:
-    rows = [row(verdict=v) for v in ["holds", "fails", "fails", "holds in part", "not comparable"]]
-    assert ledger.counted(rows) == "5 claims: 1 holds, 1 holds in part, 2 fail, 1 not comparable"
-    assert ledger.counted([row()]) == "1 claim: 1 holds"
-    assert ledger.counted([]) == "no claims"
-
-
 @pytest.mark.parametrize("width", [100, 120, 160])
 def test_the_terminal_table_fits_and_says_all(width: int) -> None:
     rows = [
@@ -127,7 +155,8 @@ def test_the_terminal_table_fits_and_says_all(width: int) -> None:
     ] + [row(study="t", verdict="not comparable", measured="", low="", high="", share="", interval="", n="0")]
     text = ledger.terminal(rows, width)
     lines = text.splitlines()
-    assert lines[0] == "5 claims: 4 hold, 1 not comparable"
+    assert lines[0] == "Of the papers: 5 statements: 4 hold, 1 not comparable"
+    assert lines[1] == "Of our own: no controls and questions"
     assert max(map(len, lines)) <= width
     assert "s: 4 claims: 4 hold" in lines
     assert all(r["claim"] in text for r in rows)
@@ -136,26 +165,35 @@ def test_the_terminal_table_fits_and_says_all(width: int) -> None:
     assert " ".join(text.split()).count("holds") >= 4
 
 
-def test_the_pages_have_a_row_a_study_and_a_row_a_claim_or_group() -> None:
+def test_the_pages_have_a_row_a_paper_and_a_row_a_statement() -> None:
     rows = [
-        kept(claim="T1", group="alone"),
-        kept(claim="a", group="T6", verdict="holds"),
-        kept(claim="b", group="T6", verdict="fails"),
-        kept(study="t", claim="T9", states="a | b", verdict="fails") | {"stale": "yes"},
+        kept(claim="T1", statement="T1"),
+        kept(claim="a", statement="T6", verdict="holds"),
+        kept(claim="b", statement="T6", verdict="fails", why="the sweep ends too early"),
+        kept(study="t", claim="c", statement="T6", reading="3 draws", verdict="holds", reported="4"),
+        kept(claim="N", statement="N", holds_if="", verdict="beyond"),
+        kept(study="t", claim="T9", statement="T9", states="a | b", verdict="fails") | {"stale": "yes"},
+        kept(claim="Q", says="question", source="interneuron", states="why not"),
     ]
-    project: Any = SimpleNamespace(studies={"s": SimpleNamespace(paper="hui2022", title="Digits | turned")})
-    table = ledger.summary(rows, project)
-    assert "| [s](docs/ledger.md#s) | Digits \\| turned | hui2022 | 2 | 0 | 1 | 0 |" in table
-    assert "| [t](docs/ledger.md#t) |  |  | 0 | 0 | 1 | 0 |" in table
+    project: Any = SimpleNamespace(studies={"s": SimpleNamespace(title="Digits | turned")})
+    table = ledger.summary(rows)
+    assert "| [hui2022](docs/ledger.md#hui2022) | 3 | 1 | 0 | 1 | 1 | 1 | 0 | 1 | 0 |" in table
+    assert "[our own](docs/ledger.md#controls-and-questions): 1 control or question: 1 holds." in table
     assert "*Stale*" in table
-    table = ledger.page_of_claims(rows, project)
-    assert "\n## s\n\nDigits | turned. 3 claims: 2 hold, 1 fails.\n\n| claim |" in table
-    assert "| T1 | three clusters | 3 | 3 [3, 4] | **holds** |" in table
-    assert "| T6 | three clusters (and 1 more) |  | 1 of 2 hold | **holds in part** |" in table
-    assert "| T9 | a \\| b | 3 | 3 [3, 4] | **fails** (stale) |" in table
-    assert "*Stale*" in table
-    assert "Stale" not in ledger.summary(rows[:3], project) + ledger.page_of_claims(rows[:3], project)
-    assert ledger.summary([], project) == "No claim has been tested yet."
+    page = ledger.page_of_claims(rows, project)
+    assert (
+        "\n## hui2022\n\n4 statements: 1 holds, 1 holds in some readings, 1 fails, 1 beyond the seeds' range.\n" in page
+    )
+    assert "| T1 | three clusters | 3 | 3 [3, 4] | **holds** |" in page
+    assert (
+        "| T6 | three clusters (and 1 more) |  | s: 1 of 2 holds in part<br>3 draws: 3 [3, 4] holds "
+        "| **in some readings**<br>the sweep ends too early |"
+    ) in page
+    assert "| T9 | a \\| b | 3 | 3 [3, 4] | **fails** (stale) |" in page
+    assert "\n### s\n\nDigits | turned. 1 claim: 1 holds.\n" in page
+    assert "| Q | why not | 3 | 3 [3, 4] | **holds** |" in page
+    assert "Stale" not in ledger.summary(rows[:2]) + ledger.page_of_claims(rows[:2], project)
+    assert ledger.summary([]) == "No claim has been tested yet."
 
 
 # in a repository
@@ -170,7 +208,7 @@ def git(root: Path, *arguments: str) -> str:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed repository with one study `s`, whose code is `now`, and a run's claims."""
-    project = SimpleNamespace(studies={"s": SimpleNamespace(paper="hui2022", title="Digits | turned")})
+    project = SimpleNamespace(studies={"s": SimpleNamespace(title="Digits | turned", stated=list)})
     monkeypatch.setattr(config, "load_all", lambda root: project)
     monkeypatch.setattr(ledger, "codes_of", lambda project, root: CODES)
     monkeypatch.chdir(tmp_path)
@@ -202,10 +240,11 @@ def test_the_command_keeps_the_ledger_and_the_readme(repository: Path, capsys: p
     assert {r["commit"] for r in rows} == {git(repository, "rev-parse", "--short=12", "HEAD")}
     assert {r["versions"] for r in rows} == {ledger.versions()}
     page = (repository / "README.md").read_text()
-    assert page.startswith(f"# Title\n\n{BEGIN}\n| study | about | paper |")
+    assert page.startswith(f"# Title\n\n{BEGIN}\n| paper | statements |")
     assert page.endswith(f"\n{END}\n\nThe end.\n")
-    assert "| hui2022 | 1 | 0 | 1 | 0 |" in page
-    assert "## s" in (repository / "docs/ledger.md").read_text()
+    assert "| [hui2022](docs/ledger.md#hui2022) | 2 | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |" in page
+    assert "## hui2022" in (repository / "docs/ledger.md").read_text()
+    assert "<title>three clusters (median == 3)</title>" in (repository / "docs/ledger.svg").read_text()
     assert "former" not in page
     # Again, after a commit of what it wrote: nothing changes.
     written = (repository / "docs/ledger.tsv").read_bytes()
@@ -217,7 +256,10 @@ def test_the_command_keeps_the_ledger_and_the_readme(repository: Path, capsys: p
     assert command.main(["ledger", "--check"]) == 0
 
 
-@pytest.mark.parametrize(("name", "verdicts"), [("README.md", "| 1 | 0 | 1 | 0 |"), ("docs/ledger.md", "**holds**")])
+@pytest.mark.parametrize(
+    ("name", "verdicts"),
+    [("README.md", "| 1 | 0 | 0 | 1 |"), ("docs/ledger.md", "**holds**"), ("docs/ledger.svg", "3 [3, 4]")],
+)
 def test_a_page_that_says_something_else_is_noticed(
     repository: Path, name: str, verdicts: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,7 +279,7 @@ def test_old_stale_marks_are_noticed(
     assert command.main(["ledger"]) == 0
     monkeypatch.setattr(ledger, "codes_of", lambda project, root: {"s": "later"})
     assert command.main(["ledger", "--check"]) == 1
-    assert "the stale marks of docs/ledger.tsv are not those of the current code: `interneuron ledger --refresh`" in (
+    assert "the stale marks, words or verdicts of docs/ledger.tsv are not those of the current code and entries: " in (
         capsys.readouterr().err
     )
     assert command.main(["ledger", "--refresh"]) == 0
@@ -280,7 +322,7 @@ def test_a_ledger_that_has_not_begun_is_said_to_be_empty(repository: Path) -> No
 def test_the_command_prints_the_ledger(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["claims"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("2 claims: 1 holds, 1 fails\n")
+    assert out.startswith("Of the papers: 2 statements: 1 holds, 1 fails\n")
     assert "has not been written" in out
     (repository / "results/report.html").write_text("")
     assert command.main(["claims"]) == 0
@@ -330,7 +372,7 @@ def test_parameters_make_rows_stale() -> None:
     assert len(set(taken)) == 4
 
 
-def test_claims_make_rows_stale_by_what_they_test_only() -> None:
+def test_claims_make_rows_stale_by_what_they_take_only() -> None:
     study = config.load(ROOT / "config/test.yaml", ROOT).studies["thesis-test"]
     first, *others = [claim for claim in study.claims if claim.holds_if is not None]
     rest = [claim for claim in study.claims if claim is not first]
@@ -340,8 +382,9 @@ def test_claims_make_rows_stale_by_what_they_test_only() -> None:
         changed = first.model_copy(update=values)
         return codes({"claims": [changed if claim is first else claim for claim in study.claims]})
 
-    assert with_first(states="x", source="x", reported="x", group="x") == codes()
-    assert len({codes(), with_first(holds_if="median == 99"), with_first(metric="x"), codes({"claims": rest})}) == 4
+    words = {"states": "x", "source": "x", "reported": "x", "group": "x", "says": "control", "why": "x"}
+    assert with_first(**words) == codes() == with_first(holds_if="median == 99")
+    assert len({codes(), with_first(metric="x"), with_first(among="x"), codes({"claims": rest})}) == 4
 
 
 def test_the_readme_shows_the_kept_ledger() -> None:

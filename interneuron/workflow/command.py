@@ -114,7 +114,7 @@ def _ledger(options: argparse.Namespace) -> None:
         rows, changed = ledger.update(root, options.claims, project)
         print(f"{changed} of {len(rows)} rows are new or changed")
     stale = sum(row["stale"] == "yes" for row in rows)
-    print(f"{ledger.LEDGER}: {ledger.counted(rows)}; {stale} of them stale")
+    print(f"{ledger.LEDGER}: {ledger.claims_of(rows)}; {stale} of them stale")
 
 
 def _why(options: argparse.Namespace) -> None:

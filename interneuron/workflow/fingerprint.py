@@ -30,7 +30,7 @@ PACKAGE = "interneuron"
 EXCLUDED = frozenset({PACKAGE, f"{PACKAGE}.workflow", f"{PACKAGE}.workflow.script", f"{PACKAGE}.workflow.records"})
 
 # Files that scripts read beside their code, by step.
-EXTRA = {"report": ("interneuron/workflow/templates/report.html",)}
+EXTRA = {"report": ("interneuron/workflow/templates/report.html", "interneuron/workflow/templates/strip.svg")}
 
 # Length of a fingerprint in hexadecimal digits: 64 bits.
 LENGTH = 16

@@ -1,25 +1,31 @@
-"""The ledger that is kept: `docs/ledger.tsv`, a row a claim over all runs, and the pages that people read."""
+"""The ledger that is kept: `docs/ledger.tsv`, a row a claim over all runs, and the pages that people read.
+
+A row keeps the values that a claim took from the metrics, one a seed. What the claim says and the verdict are of its
+entry as that is now: they are given anew with every merge and refresh, and need no run.
+"""
 
 import csv
 import io
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from interneuron.claims import COLUMNS, FAILS, HOLDS, IN_PART, NOT_COMPARABLE, group_verdict
+from interneuron.claims import BEYOND, COLUMNS, FAILS, HOLDS, IN_PART, NOT_COMPARABLE, SOME_READINGS, WITHIN, judged
 from interneuron.errors import InputError
 from interneuron.workflow.config import Project
 from interneuron.workflow.fingerprint import Fingerprints, digest
+from interneuron.workflow.statements import Statement, counted, measured, own, statements
+from interneuron.workflow.strips import picture
 
 Row = dict[str, str]
 
 LEDGER = "docs/ledger.tsv"
 PAGE = "docs/ledger.md"
 KEPT = (*COLUMNS, "commit", "versions", "stale")
-VERDICTS = (HOLDS, IN_PART, FAILS, NOT_COMPARABLE)
+PICTURE = "docs/ledger.svg"
 BEGIN, END = "<!-- ledger -->", "<!-- /ledger -->"
 
 # What decides results: a commit stands for the code that ran only while these are as committed.
@@ -98,9 +104,9 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def merge(kept: Iterable[Row], new: Iterable[Row], codes: Mapping[str, str], commit: str, versions: str) -> list[Row]:
-    """New rows in place of the kept ones of the same studies; those of others are left, but for `stale`.
+    """New rows in place of the kept ones of the same studies; those of others are left.
 
-    `codes` is the current fingerprint of every study (`code_of`). A row that says nothing new keeps its commit. Raises
+    `codes` is the current fingerprint of every study (`code_of`). Values that are the same keep their commit. Raises
     InputError where a new row was made by other code than the current one: `commit` would not be the code that ran.
     """
     before = {(row["study"], row["claim"]): row for row in kept}
@@ -111,41 +117,55 @@ def merge(kept: Iterable[Row], new: Iterable[Row], codes: Mapping[str, str], com
                 f"the claims of {row['study']} come from other code or config than the current: run its config again"
             )
         old = before.get((row["study"], row["claim"]), {})
-        same = old and old["versions"] == versions and all(old[column] == row[column] for column in COLUMNS)
+        same = old and old["versions"] == versions and all(old[key] == row[key] for key in ("values", "seeds", "code"))
         stamp = old["commit"] if same else commit
         rows[row["study"], row["claim"]] = {**row, "commit": stamp, "versions": versions, "stale": "no"}
     again = {study for study, _ in rows}  # a study's claims come together: those that it no longer makes go
-    return marked([*rows.values(), *(row for (study, _), row in before.items() if study not in again)], codes)
+    return [*rows.values(), *(row for (study, _), row in before.items() if study not in again)]
 
 
-def marked(rows: Iterable[Row], codes: Mapping[str, str]) -> list[Row]:
-    """Rows, studies in alphabetical order, with `stale` = `yes` where `code` is not the study's current one."""
-    current = [{**row, "stale": "no" if row["code"] == codes.get(row["study"]) else "yes"} for row in rows]
-    return [{key: row[key] for key in KEPT} for row in sorted(current, key=lambda row: row["study"])]
+def renewed(rows: Iterable[Row], codes: Mapping[str, str], stated: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """Rows, studies in alphabetical order, with marks, words and verdicts as code and entries have them now.
+
+    A row is stale where its code is not the study's current one: then its values and verdict are those of then, and
+    only what sorts it (who says it, of which statement, under which reading, and why) is the entry's. `stated` are
+    claims by study and name (`Study.stated`).
+    """
+    found = []
+    for row in sorted(rows, key=lambda row: row["study"]):
+        stale = row["code"] != codes.get(row["study"])
+        claim = stated.get(row["study"], {}).get(row["claim"])
+        new: dict[str, Any] = {}
+        if claim and not stale:
+            new = judged(claim, row["values"], int(row["of"]))
+        elif claim:
+            new = {key: claim[key] for key in ("says", "statement", "reading", "why")}
+        written = {key: _written(value) for key, value in new.items()}
+        found.append({key: (row | written | {"stale": "yes" if stale else "no"})[key] for key in KEPT})
+    return found
+
+
+def _written(value: Any) -> str:
+    """A value as the cell of a table: nothing where it is missing or not a number."""
+    return "" if value is None or value != value else str(value)
 
 
 def update(root: Path, claims: Path, project: Project) -> tuple[list[Row], int]:
     """Merge `claims` into the kept ledger and its pages; all rows, and how many of them are new or changed."""
-    from interneuron.io import save_text
-
-    codes = codes_of(project, root)
-    new = read(claims)
-    kept = _kept(root)
-    rows = merge(kept, new, codes, commit(root), versions())
-    pages = _pages(root, rows, project)
-    save_text(root / LEDGER, text(rows))
-    for name, page in pages.items():
-        save_text(root / name, page)
+    codes, kept = codes_of(project, root), _kept(root)
+    rows = renewed(merge(kept, read(claims), codes, commit(root), versions()), codes, _stated(project))
+    _write(root, rows, project)
     before = {(row["study"], row["claim"]): row for row in kept}
     return rows, sum(before.get((row["study"], row["claim"])) != row for row in rows)
 
 
 def check(root: Path, project: Project) -> None:
-    """Raise InputError where rows are not marked as stale that are, or a page is not the kept ledger's."""
+    """Raise InputError where marks, words or verdicts are not the current ones, or a page is not the kept ledger's."""
     kept = _kept(root)
-    if marked(kept, codes_of(project, root)) != kept:
+    if renewed(kept, codes_of(project, root), _stated(project)) != kept:
         raise InputError(
-            f"the stale marks of {LEDGER} are not those of the current code: `interneuron ledger --refresh` renews them"
+            f"the stale marks, words or verdicts of {LEDGER} are not those of the current code and entries: "
+            "`interneuron ledger --refresh` renews them"
         )
     for name, page in _pages(root, kept, project).items():
         if not (root / name).is_file() or page != (root / name).read_text(encoding="utf-8"):
@@ -153,15 +173,23 @@ def check(root: Path, project: Project) -> None:
 
 
 def refresh(root: Path, project: Project) -> list[Row]:
-    """Write the marks of stale rows and the pages anew; no row is added."""
+    """Write marks, words, verdicts and the pages anew; no row is added."""
+    rows = renewed(_kept(root), codes_of(project, root), _stated(project))
+    _write(root, rows, project)
+    return rows
+
+
+def _write(root: Path, rows: list[Row], project: Project) -> None:
     from interneuron.io import save_text
 
-    rows = marked(_kept(root), codes_of(project, root))
     pages = _pages(root, rows, project)
     save_text(root / LEDGER, text(rows))
     for name, page in pages.items():
         save_text(root / name, page)
-    return rows
+
+
+def _stated(project: Project) -> dict[str, dict[str, Any]]:
+    return {name: {claim["id"]: claim for claim in study.stated()} for name, study in project.studies.items()}
 
 
 def _kept(root: Path) -> list[Row]:
@@ -178,46 +206,31 @@ def codes_of(project: Project, root: Path) -> dict[str, str]:
 # tables for people
 
 
-def counted(rows: Iterable[Row]) -> str:
-    """`13 claims: 7 hold, 2 hold in part, 3 fail, 1 not comparable`."""
-    verdicts = Counter(row["verdict"] for row in rows)
-    words = {HOLDS: ("holds", "hold"), IN_PART: ("holds in part", "hold in part"), FAILS: ("fails", "fail")}
-    parts = []
-    for verdict in VERDICTS:
-        if n := verdicts[verdict]:
-            parts.append(f"{n} {words.get(verdict, (verdict, verdict))[n > 1]}")
-    total = sum(verdicts.values())
-    return f"{total} claim{'s' * (total != 1)}: {', '.join(parts)}" if parts else "no claims"
-
-
-def measured(row: Row) -> str:
-    """What was measured, with its interval: `4 [3, 5]`."""
-    if not row["measured"]:
-        return ""
-    value, low, high = (_number(row[key]) for key in ("measured", "low", "high"))
-    mark = "" if row["interval"] == "95%" else f" {row['interval']}"
-    return f"{value} [{low}, {high}]{mark}"
-
-
-def _number(value: str) -> str:
-    try:
-        return f"{float(value):.3g}" if abs(float(value)) < 1000 else f"{float(value):,.0f}"
-    except ValueError:
-        return value
-
-
 def terminal(rows: list[Row], width: int) -> str:
     """The ledger for a terminal of `width` characters: counts first, then a table a study, a line a claim."""
-    lines = [counted(rows)]
+    papers = statements(rows)
+    mine = own(rows)
+    lines = [
+        "Of the papers: " + counted((statement.verdict for statement in papers), "statement", "statements"),
+        "Of our own: " + counted((row["verdict"] for row in mine), "control or question", "controls and questions"),
+    ]
     for study in dict.fromkeys(row["study"] for row in rows):
-        own = [row for row in rows if row["study"] == study]
-        lines += ["", f"{study}: {counted(own)}"]
+        of_study = [row for row in rows if row["study"] == study]
+        lines += ["", f"{study}: {claims_of(of_study)}"]
         cells = [
-            [row["claim"], row["states"], row["reported"], measured(row), row["n"], _share(row), row["verdict"]]
-            for row in own
+            [
+                *(row["claim"], row["says"], row["states"], row["reported"]),
+                *(measured(row), row["n"], _share(row), row["verdict"]),
+            ]
+            for row in of_study
         ]
-        lines += _columns(["claim", "states", "reported", "measured", "n", "seeds", "verdict"], cells, width)
+        lines += _columns(["claim", "says", "states", "reported", "measured", "n", "seeds", "verdict"], cells, width)
     return "\n".join(lines)
+
+
+def claims_of(rows: Iterable[Mapping[str, str]]) -> str:
+    """`13 claims: 7 hold, 2 hold in part, 3 fail, 1 not comparable`."""
+    return counted((row["verdict"] for row in rows), "claim", "claims")
 
 
 def _share(row: Row) -> str:
@@ -225,10 +238,10 @@ def _share(row: Row) -> str:
 
 
 def _columns(head: list[str], rows: list[list[str]], width: int) -> list[str]:
-    """Rows of one line each; the second column (what is stated) is cut to what the others leave of the width."""
-    most = {0: 34, 2: 12, 3: 26}
+    """Rows of one line each; the third column (what is stated) is cut to what the others leave of the width."""
+    most = {0: 30, 3: 12, 4: 26}
     sizes = [min(max(len(row[i]) for row in [head, *rows]), most.get(i, width)) for i in range(len(head))]
-    sizes[1] = min(sizes[1], max(20, width - sum(sizes) + sizes[1] - 2 * (len(head) - 1)))
+    sizes[2] = min(sizes[2], max(16, width - sum(sizes) + sizes[2] - 2 * (len(head) - 1)))
     return [
         "  ".join(f"{_cut(cell, size):<{size}}" for cell, size in zip(row, sizes, strict=True)).rstrip()
         for row in [head, ["-" * size for size in sizes], *rows]
@@ -240,47 +253,81 @@ def _cut(cell: str, size: int) -> str:
 
 
 def _pages(root: Path, rows: list[Row], project: Project) -> dict[str, str]:
-    """The README with its table of studies, and the page of all claims, by the names of their files."""
-    return {"README.md": _readme(root, rows, project), PAGE: page_of_claims(rows, project)}
+    """The README with its table of papers, the page of all claims, and its picture, by the names of their files."""
+    return {
+        "README.md": _readme(root, rows),
+        PAGE: page_of_claims(rows, project),
+        PICTURE: picture(statements(rows)),
+    }
 
 
-def _readme(root: Path, rows: list[Row], project: Project) -> str:
+def _readme(root: Path, rows: list[Row]) -> str:
     path = root / "README.md"
     page = path.read_text(encoding="utf-8") if path.is_file() else ""
     if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
         raise InputError(f"README.md has no place for the ledger: it takes one line {BEGIN} and, below it, one {END}")
     head, rest = page.split(BEGIN)
-    return f"{head}{BEGIN}\n{summary(rows, project)}\n{END}{rest.split(END)[1]}"
+    return f"{head}{BEGIN}\n{summary(rows)}\n{END}{rest.split(END)[1]}"
 
 
-def summary(rows: list[Row], project: Project) -> str:
-    """A row a study: what it is about, and how many of its claims have each verdict."""
+def summary(rows: list[Row]) -> str:
+    """A row a paper: how its statements and its numbers of single runs came out; and a sentence on our own."""
     if not rows:
         return "No claim has been tested yet."
-    lines = ["| study | about | paper | " + " | ".join(VERDICTS) + " |", "|---|---|---|" + "---:|" * len(VERDICTS)]
-    for study in dict.fromkeys(row["study"] for row in rows):
-        verdicts = Counter(row["verdict"] for row in rows if row["study"] == study)
-        counts = " | ".join(str(verdicts[verdict]) for verdict in VERDICTS)
-        entry = project.studies.get(study)
-        title, paper = (_cell(entry.title), entry.paper) if entry else ("", "")
-        lines.append(f"| [{study}]({PAGE}#{study}) | {title} | {paper} | {counts} |")
+    papers = statements(rows)
+    lines = [
+        "| paper | statements | hold | in part | in some readings | fail | numbers of single runs | within our range "
+        "| beyond | not comparable |",
+        "|---|" + "---:|" * 9,
+    ]
+    for by in dict.fromkeys(statement.by for statement in papers):
+        of_paper = [statement for statement in papers if statement.by == by]
+        verdicts = [statement.verdict for statement in of_paper]
+        counts = {verdict: verdicts.count(verdict) for verdict in verdicts}
+        methods = [counts.get(verdict, 0) for verdict in (HOLDS, IN_PART, SOME_READINGS, FAILS)]
+        numbers = sum(statement.is_number for statement in of_paper)
+        runs = [counts.get(WITHIN, 0), counts.get(BEYOND, 0)]
+        cells = [sum(methods), *methods, numbers, *runs, counts.get(NOT_COMPARABLE, 0)]
+        lines.append(f"| [{by}]({PAGE}#{by}) | " + " | ".join(map(str, cells)) + " |")
+    mine = own(rows)
+    if mine:
+        ours = counted((row["verdict"] for row in mine), "control or question", "controls and questions")
+        lines += ["", f"Beside them [our own]({PAGE}#controls-and-questions): {ours}."]
     return "\n".join([*lines, *_note(rows)])
 
 
 def page_of_claims(rows: list[Row], project: Project) -> str:
-    """A table a study, a row a claim or group of claims."""
+    """A table a paper, a row a statement with all its readings; then a table a study of our controls and questions."""
     lines = [
         "# The ledger",
         "",
-        f"Claims of one group share a row; every claim's own is in [ledger.tsv]({Path(LEDGER).name}).",
+        "First what the papers state, then our controls and questions, a study at a time. A statement about a method",
+        "holds if it is true of the median over the seeds and of both ends of its interval; a number read off one run",
+        "is within or beyond the range of our seeds. Where a source leaves something open, each reading of it is",
+        "tested, and the verdict is over all of them. Every row with its values is in",
+        f"[{Path(LEDGER).name}]({Path(LEDGER).name}).",
+        "",
+        f"![What is stated and what was measured, a strip a claim]({Path(PICTURE).name})",
     ]
-    for study in dict.fromkeys(row["study"] for row in rows):
-        own = [row for row in rows if row["study"] == study]
+    papers = statements(rows)
+    for by in dict.fromkeys(statement.by for statement in papers):
+        of_paper = [statement for statement in papers if statement.by == by]
+        verdicts = counted((statement.verdict for statement in of_paper), "statement", "statements")
+        lines += ["", f"## {by}", "", f"{verdicts}.", ""]
+        lines += ["| statement | states | stated | measured | verdict |", "|---|---|---|---|---|"]
+        lines += [_statement(statement) for statement in of_paper]
+    if mine := own(rows):
+        lines += ["", "## Controls and questions"]
+    for study in dict.fromkeys(row["study"] for row in mine):
+        of_study = [row for row in mine if row["study"] == study]
         entry = project.studies.get(study)
-        lines += ["", f"## {study}", "", *([f"{entry.title}. {counted(own)}.", ""] if entry else [])]
-        lines += ["| claim | states | reported | measured | verdict |", "|---|---|---|---|---|"]
-        for name in dict.fromkeys(row["group"] or row["claim"] for row in own):
-            lines.append(_group(name, [row for row in own if (row["group"] or row["claim"]) == name]))
+        title = f"{entry.title}. " if entry else ""
+        lines += ["", f"### {study}", "", f"{title}{claims_of(of_study)}.", ""]
+        lines += ["| claim | states | stated | measured | verdict |", "|---|---|---|---|---|"]
+        lines += [
+            _line(row["claim"], row["states"], _stated_as([row]), measured(row), row["verdict"], [row])
+            for row in of_study
+        ]
     return "\n".join([*lines, *_note(rows), ""])
 
 
@@ -289,17 +336,28 @@ def _note(rows: list[Row]) -> list[str]:
     return ["", "*Stale*: code or parameters have changed since; run it again to know."] if stale else []
 
 
-def _cell(value: str) -> str:
-    return value.replace("|", "\\|")
+def _statement(statement: Statement) -> str:
+    rows = statement.rows
+    states = rows[0]["states"]
+    if len(statement.readings[0].rows) > 1:
+        states += f" (and {len(statement.readings[0].rows) - 1} more)"
+    values = []
+    for reading in statement.readings:
+        held = sum(row["verdict"] in (HOLDS, WITHIN) for row in reading.rows)
+        value = measured(reading.rows[0]) if len(reading.rows) == 1 else f"{held} of {len(reading.rows)}"
+        several = len(statement.readings) > 1
+        values.append(f"{reading.name}: {value} {reading.verdict}" if several else value)
+    why = "".join(f"<br>{why}" for why in statement.why)
+    return _line(statement.name, states, _stated_as(rows), "<br>".join(values), statement.verdict, rows, why)
 
 
-def _group(name: str, rows: list[Row]) -> str:
-    verdict = group_verdict(row["verdict"] for row in rows)
-    if len(rows) > 1:
-        held = sum(row["verdict"] == HOLDS for row in rows)
-        states, values, reported = f"{rows[0]['states']} (and {len(rows) - 1} more)", f"{held} of {len(rows)} hold", ""
-    else:
-        name, states, values, reported = rows[0]["claim"], rows[0]["states"], measured(rows[0]), rows[0]["reported"]
+def _stated_as(rows: list[Any]) -> str:
+    """What is stated, where all rows have the same of it."""
+    reported = {row["reported"] for row in rows}
+    return reported.pop() if len(reported) == 1 else ""
+
+
+def _line(name: str, states: str, stated: str, values: str, verdict: str, rows: list[Any], why: str = "") -> str:
     stale = " (stale)" if any(row["stale"] == "yes" for row in rows) else ""
-    cells = (name, states, reported, values, f"**{verdict}**{stale}")
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+    cells = (name, states, stated, values, f"**{verdict}**{stale}{why}")
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

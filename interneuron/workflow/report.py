@@ -13,17 +13,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from interneuron.errors import InputError
+from interneuron.workflow.statements import number, own, sentences, statements
+from interneuron.workflow.strips import VERDICTS, Line, line
 
-# In the order of the summary: name, mark that stands beside the colour, class of the style sheet.
-VERDICTS = {
-    "holds": ("\N{CHECK MARK}", "holds"),
-    "holds in part": ("\N{ALMOST EQUAL TO}", "part"),
-    "fails": ("\N{BALLOT X}", "fails"),
-    "not comparable": ("\N{EN DASH}", "apart"),
-}
 COLUMNS = (
-    *("study", "claim", "group", "source", "states", "reported", "holds_if", "measured", "low", "high"),
-    *("interval", "n", "share", "verdict", "note", "seeds"),
+    *("study", "claim", "says", "statement", "reading", "group", "source", "states", "reported", "holds_if", "why"),
+    *("measured", "low", "high", "interval", "n", "share", "verdict", "note", "values", "seeds"),
 )
 CAPTIONS = {
     "kl.png": (
@@ -175,6 +170,8 @@ class Row:
 
     anchor: str
     claim: str
+    says: str
+    reading: str
     group: str
     source: str
     states: str
@@ -186,6 +183,7 @@ class Row:
     share: str
     verdict: str
     note: str
+    why: str
     seeds: str
 
 
@@ -209,10 +207,11 @@ class Study:
     paper: str
     section: str
     summary: list[str]
+    outcome: list[str]
     parameters: list[tuple[str, str]]
     figures: list[Figure]
     groups: list[tuple[str, str, list[Row]]]
-    counts: list[tuple[str, int]]
+    lines: list[Line]
 
 
 def render(
@@ -236,7 +235,10 @@ def render(
             raise InputError(
                 f"report: the ledger has {column} {', '.join(map(repr, strange))}; it takes {', '.join(known)}"
             )
-    sections = [_study(name, entry, claims[claims["study"] == name], pictures) for name, entry in studies.items()]
+    rows = [{str(column): _text(value) for column, value in claim.items()} for claim in claims.to_dict("records")]
+    sections = [
+        _study(name, entry, [row for row in rows if row["study"] == name], pictures) for name, entry in studies.items()
+    ]
     _unique(sections)
     environment = Environment(
         loader=PackageLoader("interneuron.workflow"),
@@ -247,12 +249,12 @@ def render(
         keep_trailing_newline=True,
     )
     return environment.get_template("report.html").render(
-        title=title, studies=sections, counts=_counts(claims), total=len(claims), verdicts=VERDICTS
+        title=title, studies=sections, counts=_counts(rows), total=len(rows), verdicts=VERDICTS
     )
 
 
-def _study(name: str, entry: Mapping[str, Any], claims: pd.DataFrame, pictures: Mapping[str, bytes]) -> Study:
-    rows = [_row(claim) for claim in claims.to_dict("records")]
+def _study(name: str, entry: Mapping[str, Any], claims: list[dict[str, str]], pictures: Mapping[str, bytes]) -> Study:
+    rows = [_row(claim) for claim in claims]
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.group or f"\0{row.anchor}", []).append(row)
@@ -263,33 +265,36 @@ def _study(name: str, entry: Mapping[str, Any], claims: pd.DataFrame, pictures: 
         paper=_text(entry["paper"]),
         section=_text(entry["section"]),
         summary=[" ".join(part.split()) for part in re.split(r"\n\s*\n", _text(entry["summary"])) if part.strip()],
+        outcome=sentences(claims),
         parameters=_flat(entry["parameters"]),
         figures=[_figure(name, path, pictures) for path in entry["figures"]],
         groups=[(key if len(part) > 1 else "", _tally(part), part) for key, part in groups.items()],
-        counts=_counts(claims),
+        lines=[line(claim, anchor=row.anchor) for claim, row in zip(claims, rows, strict=True)],
     )
 
 
-def _row(claim: Mapping[Any, Any]) -> Row:
-    interval = ""
-    if _there(claim["low"]) and _there(claim["high"]):
-        least = " (least, greatest)" if _text(claim["interval"]).startswith("n<") else ""
-        interval = f"[{_number(claim['low'])}, {_number(claim['high'])}]{least}"
+def _row(claim: Mapping[str, str]) -> Row:
+    interval = f"[{number(claim['low'])}, {number(claim['high'])}]" if claim["low"] and claim["high"] else ""
+    if interval and claim["interval"] != "95%":
+        interval += " (least, greatest)" if claim["interval"].startswith("n<") else f" ({claim['interval']})"
     return Row(
-        anchor=f"claim-{_slug(_text(claim['study']))}-{_slug(_text(claim['claim']))}",
-        claim=_text(claim["claim"]),
-        group=_text(claim["group"]),
-        source=_text(claim["source"]),
-        states=_text(claim["states"]),
-        reported=_text(claim["reported"]),
-        measured=_number(claim["measured"]),
+        anchor=f"claim-{_slug(claim['study'])}-{_slug(claim['claim'])}",
+        claim=claim["claim"],
+        says=claim["says"],
+        reading=claim["reading"],
+        group=claim["group"],
+        source=claim["source"],
+        states=claim["states"],
+        reported=claim["reported"],
+        measured=number(claim["measured"]),
         interval=interval,
-        condition=_text(claim["holds_if"]),
-        n=_text(claim["n"]),
-        share=f"{float(claim['share']):.0%}" if _there(claim["share"]) else "",
-        verdict=_text(claim["verdict"]),
-        note=_text(claim["note"]),
-        seeds=_text(claim["seeds"]),
+        condition=claim["holds_if"],
+        n=claim["n"],
+        share=f"{float(claim['share']):.0%}" if claim["share"] else "",
+        verdict=claim["verdict"],
+        note=claim["note"],
+        why=claim["why"],
+        seeds=claim["seeds"],
     )
 
 
@@ -304,9 +309,19 @@ def _figure(study: str, path: str, pictures: Mapping[str, bytes]) -> Figure:
     return Figure(anchor=anchor, name=file.name, caption=CAPTIONS.get(file.name, file.stem), uri=uri)
 
 
-def _counts(claims: pd.DataFrame) -> list[tuple[str, int]]:
-    """Every verdict, and how many claims have it."""
-    return [(verdict, int((claims["verdict"] == verdict).sum())) for verdict in VERDICTS]
+def _counts(rows: list[dict[str, str]]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """By paper, and last of our own: every verdict that there is, and how many statements or rows have it."""
+    stated = statements(rows)
+    verdicts = {
+        by: [statement.verdict for statement in stated if statement.by == by]
+        for by in dict.fromkeys(statement.by for statement in stated)
+    }
+    verdicts["our controls and questions"] = [row["verdict"] for row in own(rows)]
+    return [
+        (by, [(verdict, found.count(verdict)) for verdict in VERDICTS if verdict in found])
+        for by, found in verdicts.items()
+        if found
+    ]
 
 
 def _tally(rows: Sequence[Row]) -> str:
@@ -338,15 +353,6 @@ def _there(value: Any) -> bool:
 def _text(value: Any) -> str:
     """A cell as text, nothing where it is missing."""
     return str(value) if _there(value) else ""
-
-
-def _number(value: Any) -> str:
-    """Three digits or all of a whole number."""
-    if not _there(value):
-        return ""
-    number = float(value)
-    text = f"{number:,.0f}" if number.is_integer() and abs(number) < 1e9 else f"{number:.3g}"
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _slug(text: str) -> str:
