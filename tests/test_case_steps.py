@@ -141,6 +141,8 @@ def test_metrics_compare_with_the_same_number_of_labels(club):
             assert got == pytest.approx(accuracy[1, "symmetric", 1, labels] - accuracy[1, baseline, 0, labels])
         both = [accuracy[2, "symmetric", p, labels] for p in (1, 2)]
         assert metrics.loc[(2, "symmetric", 2, labels), "spread_over_p"] == pytest.approx(np.ptp(both))
+    lead = metrics.loc[(2, "symmetric", 1), "over_random"]
+    assert metrics.loc[(2, "symmetric", 1, 2), "mean_over_random"] == pytest.approx(lead.mean())
     falls = {name: -np.diff(accuracy[0, name, 0].to_numpy()).min() for name in ("resampling", "random")}
     row = metrics.loc[(0, "random", 0, 2)]
     assert row["largest_fall"] == pytest.approx(falls["random"])
