@@ -26,6 +26,14 @@ def mmd_local(at, graph, arguments):
     return signals.mmd(at.x, graph, arguments["gamma"], at.y)
 
 
+def mmd_squared_global(at, graph, arguments):
+    return mmd_global(at, graph, arguments) ** 2
+
+
+def mmd_squared_local(at, graph, arguments):
+    return mmd_local(at, graph, arguments) ** 2
+
+
 def distrust(at, graph, arguments):
     from interneuron import signals
 
@@ -55,6 +63,8 @@ FUNCTIONS = Registry(
     {
         "mmd-global": mmd_global,
         "mmd-local": mmd_local,
+        "mmd-squared-global": mmd_squared_global,
+        "mmd-squared-local": mmd_squared_local,
         "distrust": distrust,
         "kde": kde,
         "margin": margin,

@@ -56,16 +56,20 @@ class _Function(Entry):
 
 
 class GlobalMMD(_Function):
-    """Discrepancy between all samples and those without a node and its neighbours."""
+    """Discrepancy between all samples and those without a node and its neighbours, or its square."""
 
-    function: Literal["mmd-global"] = Field(description="The explanation function: `mmd-global`.")
+    function: Literal["mmd-global", "mmd-squared-global"] = Field(
+        description="The explanation function: `mmd-global`, or `mmd-squared-global`."
+    )
     gamma: Positive = Field(description="Of the Gaussian kernel exp(-gamma |a - b|²).", examples=[0.026])
 
 
 class LocalMMD(_Function):
     """The same with a kernel that is 0 between unlike labels."""
 
-    function: Literal["mmd-local"] = Field(description="The explanation function: `mmd-local`.")
+    function: Literal["mmd-local", "mmd-squared-local"] = Field(
+        description="The explanation function: `mmd-local`, or `mmd-squared-local`."
+    )
     gamma: Positive = Field(description="Of the Gaussian kernel exp(-gamma |a - b|²).", examples=[0.026])
 
 
