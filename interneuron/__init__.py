@@ -25,6 +25,7 @@ _ROOMS = (
     "comparisons",
     "data",
     "data_gsr",
+    "dense_training",
     "evaluate",
     "graph_networks",
     "gsr_metrics",

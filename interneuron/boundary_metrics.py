@@ -1,6 +1,6 @@
 """What scores of samples tell of a classifier: its errors and its boundary, and which samples were attacked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,19 @@ def separations(influence: pd.DataFrame, attacked: ArrayLike, bins: int) -> pd.D
         rows.append(dict(zip(READING, names, strict=True)) | apart)
     table = _over_control(pd.DataFrame(rows), "separation", "over_f")
     return _over_control(table, "overlap", "overlap_over_f")
+
+
+def from_main_k(table: pd.DataFrame, metrics: Sequence[str], k: int) -> pd.DataFrame:
+    """The table with a column `<metric>_from_main_k` for each of the metrics: how far a row's is, sign left out, from
+    that of the same seed, function, variant and p with the main k, so how much it depends on the number of neighbours.
+
+    NaN in rows without a reading, and where there is no such row.
+    """
+    same = ["seed", "function", "variant", "p"]
+    main = table[table["k"] == k].set_index(same)
+    own = pd.MultiIndex.from_frame(table[same])
+    far = {f"{name}_from_main_k": np.abs(table[name].to_numpy() - main[name].reindex(own)) for name in metrics}
+    return table.assign(**{name: values.to_numpy() for name, values in far.items()})
 
 
 def attacks(attacked: ArrayLike, success: ArrayLike, distortion: ArrayLike) -> Mapping[str, float]:

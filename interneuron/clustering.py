@@ -90,8 +90,8 @@ class Sweep:
 class Plateau:
     """The interval `start:stop` of a sweep over which the number of clusters stays constant, and its middle, `chosen`.
 
-    `length` is the interval's length in natural logarithms of the distance to the first preference; 0 (and an empty
-    interval) if no two neighbours agree, when `chosen` falls back as `plateau` says.
+    `length` is the interval's length in natural logarithms of the distance to the first preference, or on a linear grid
+    in preference; 0 (and an empty interval) if no two neighbours agree, when `chosen` falls back as `plateau` says.
     """
 
     chosen: int
@@ -173,16 +173,23 @@ def sweep(
     return Sweep(grid, tuple(runs))
 
 
-def preference_grid(similarity: npt.ArrayLike, low: float, count: int, near: float = 0.1) -> npt.NDArray[np.float64]:
-    """Preferences of a sweep, falling: the median similarity, then `count - 1` below it on a log grid.
+def preference_grid(
+    similarity: npt.ArrayLike, low: float, count: int, near: float = 0.1, high: float | None = None
+) -> npt.NDArray[np.float64]:
+    """Preferences of a sweep, falling, the last one `low` itself.
 
-    The median is that of all of `similarity` [n, n], scikit-learn's default preference. The others are median - d, with
-    d in equal ratios from `near` to median - `low`: the last one is `low` itself. Raises InputError if `low` is not
+    With `high`, `count` of them at equal distances from `high` on. Without it the median similarity, then `count - 1`
+    below it on a log grid: median - d, with d in equal ratios from `near` to median - `low`. The median is that of all
+    of `similarity` [n, n], scikit-learn's default preference. Raises InputError if `low` is not below `high`, or not
     more than `near` below the median, or `count` is under 2.
     """
-    median = float(np.median(numbers("similarities", similarity, "points", "points", least=1)))
     if count < 2:
-        raise InputError(f"the grid has {count} preferences; it takes at least 2, the median and the lowest")
+        raise InputError(f"the grid has {count} preferences; it takes at least 2, the highest and the lowest")
+    if high is not None:
+        if not low < high:
+            raise InputError(f"lowest preference {low:g} is not below the highest, {high:g}")
+        return np.linspace(high, low, count)
+    median = float(np.median(numbers("similarities", similarity, "points", "points", least=1)))
     if not 0 < near < median - low:
         raise InputError(
             f"lowest preference {low:g} and nearest distance {near:g} leave no grid below the median similarity "
@@ -195,18 +202,21 @@ def preference_grid(similarity: npt.ArrayLike, low: float, count: int, near: flo
     return grid
 
 
-def plateau(preferences: npt.ArrayLike, counts: npt.ArrayLike, converged: npt.ArrayLike) -> Plateau:
+def plateau(
+    preferences: npt.ArrayLike, counts: npt.ArrayLike, converged: npt.ArrayLike, linear: bool = False
+) -> Plateau:
     """The run of a sweep that the thesis's rule chooses: where the number of clusters is stable.
 
-    `preferences` fall from the median similarity m (index 0) on; the grid is the rest, at the distances
-    d_i = m - preferences_i. An interval is a run of two or more neighbours on the grid that all converged, with one
-    number of clusters K >= 2; its length is log(d_last / d_first). The longest is taken, of equal ones that with the
-    smallest K, then the one nearest the median. `chosen` is its middle point, of two the one nearer the median. A run
-    that has not converged ends an interval: nothing is known of K there.
+    `preferences` fall. On a log grid they do so from the median similarity m (index 0) on; the grid is the rest, at the
+    distances d_i = m - preferences_i. On a `linear` grid, all of them are. An interval is a run of two or more
+    neighbours on the grid that all converged, with one number of clusters K >= 2; its length is log(d_last / d_first),
+    or on a linear grid the difference of its ends. The longest is taken, of equal ones that with the smallest K, then
+    the one nearest the median (the first). `chosen` is its middle point, of two the one nearer the median. A run that
+    has not converged ends an interval: nothing is known of K there.
 
     If there is no interval: the converged run, the median's included, with the smallest K >= 2, nearest the median if
-    there are several; then any converged run nearest the median; and if nothing converged the run at the median, which
-    is marked as not converged. All of these have length 0.
+    there are several; then any converged run nearest the median; and if nothing converged the first run, which is
+    marked as not converged. All of these have length 0.
 
     Raises InputError if the lengths differ or the preferences do not fall. Source: thesis, section 2.4 and figure 3.5
     ("the minimum number of clusters over a stable range of preference", there by eye).
@@ -216,17 +226,19 @@ def plateau(preferences: npt.ArrayLike, counts: npt.ArrayLike, converged: npt.Ar
     good = whole("flags of convergence", converged, len(p)) != 0
     if not (np.diff(p) < 0).all():
         raise InputError("the plateau rule takes preferences that fall from the median similarity on")
+    first = 0 if linear else 1
+    with np.errstate(divide="ignore"):
+        along = -p if linear else np.log(p[0] - p)
     found: list[tuple[float, int, int, int]] = []
-    start = 1
+    start = first
     while start < len(p):
         stop = start + 1
         if good[start] and k[start] >= 2:
             while stop < len(p) and good[stop] and k[stop] == k[start]:
                 stop += 1
             if stop - start >= 2:
-                length = float(np.log((p[0] - p[stop - 1]) / (p[0] - p[start])))
-                # Intervals of as many steps of a log grid are equally long but for rounding.
-                found.append((-round(length, 9), int(k[start]), start, stop))
+                # Intervals of as many steps of the grid are equally long but for rounding.
+                found.append((-round(float(along[stop - 1] - along[start]), 9), int(k[start]), start, stop))
         start = stop
     if found:
         length, _, start, stop = min(found)
@@ -234,6 +246,18 @@ def plateau(preferences: npt.ArrayLike, counts: npt.ArrayLike, converged: npt.Ar
     candidates = [i for i in range(len(p)) if good[i] and k[i] >= 2]
     chosen = min(candidates, key=lambda i: k[i]) if candidates else int(np.argmax(good))
     return Plateau(chosen, chosen, chosen, 0.0)
+
+
+def in_step(similarity: npt.ArrayLike, exemplars: npt.ArrayLike) -> bool:
+    """Whether two of the `exemplars` are duplicates, as similar to each other as to themselves (on the diagonal).
+
+    Under preferences below that, one of them would gain by joining the other: the messages of the two still move in
+    step, and what passed for converged is no clustering. `similarity` [n, n]; `exemplars` int [clusters].
+    """
+    chosen = whole("exemplars", exemplars, "clusters")
+    between = numbers("similarities", similarity, "points", "points", least=1)[np.ix_(chosen, chosen)]
+    alike = between >= np.diagonal(between)
+    return bool(alike.sum() > len(chosen))
 
 
 def silhouette(similarity: npt.ArrayLike, labels: npt.ArrayLike) -> float:

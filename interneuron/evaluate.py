@@ -16,6 +16,8 @@ KEYS = ("level", "seed", "digit", "latent", "rank", "alpha", "reading", "draws",
 _CLUSTERING = ["seed", "digit", "latent", "alpha", "reading", "draws"]
 _LESION = ["scope", "ablation"]
 SCOPES, ABLATIONS = ("all", "hidden"), ("zero", "mean")
+# Neighbouring preferences with one number of clusters that make it a stable one.
+STABLE = 3
 
 
 def divergences(training: pd.DataFrame) -> pd.DataFrame:
@@ -308,11 +310,14 @@ def agreement(counts: ArrayLike) -> float:
 def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
     """Metrics of every clustering, a row each, from the tables clusters and sweep.
 
-    `converged`; `clusters`, `largest`, `smallest` (neurons); `constant`: neurons set apart; `preference`;
+    `converged`; `clusters`, `largest`, `smallest` (neurons); `constant`: neurons set apart; `vectors`: distinct rank
+    vectors of the others, and `clusters_to_vectors`, clusters over these; `preference`;
     `plateau_points`: swept preferences on the chosen plateau, 0 if there is none; `plateau_cut_off`: 1 if it reaches
-    the last preference of the sweep, so that its end is unknown; `median_converged`, `clusters_at_median`: at
-    scikit-learn's default preference; `silhouette_clusters`: clusters where the mean silhouette is best. Where a
-    run did not converge its numbers are NaN.
+    the last preference of the sweep, so that its end is unknown; `plateau_clusters`: `clusters` where the plateau has
+    three preferences or more and is not cut off, NaN elsewhere, where their number depends on the sweep;
+    `median_converged`, `clusters_at_median`: at scikit-learn's default preference; `clusters_at_reported`: at the
+    preference that a paper names; `silhouette_clusters`: clusters where the mean silhouette is best. Where a run did
+    not converge, or was not made, its numbers are NaN.
     """
     rows = []
     sizes = _groups(clusters)
@@ -323,6 +328,8 @@ def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
                 f"clusterings: {dict(zip(_CLUSTERING, key, strict=True))} has {len(chosen)} chosen runs, not one"
             )
         run = chosen.iloc[0]
+        reported, runs = runs[runs["reported"] & runs["converged"]], runs[~runs["reported"]]
+        points, cut_off = int(runs["plateau"].sum()), bool(runs.sort_values("preference")["plateau"].iloc[0])
         members = sizes[key]["cluster"]
         members = members[members >= 0].value_counts()
         silhouette = runs[runs["converged"] & runs["silhouette"].notna()].sort_values("silhouette")
@@ -336,11 +343,15 @@ def clusterings(clusters: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
                 "largest": float(members.max()) if ok else np.nan,
                 "smallest": float(members.min()) if ok else np.nan,
                 "constant": float(run["constant"]),
+                "vectors": float(run["vectors"]),
+                "clusters_to_vectors": float(run["clusters"] / run["vectors"]) if ok else np.nan,
                 "preference": float(run["preference"]),
-                "plateau_points": float(runs["plateau"].sum()),
-                "plateau_cut_off": float(runs.sort_values("preference")["plateau"].iloc[0]),
+                "plateau_points": float(points),
+                "plateau_cut_off": float(cut_off),
+                "plateau_clusters": float(run["clusters"]) if points >= STABLE and not cut_off else np.nan,
                 "median_converged": float(median["converged"].iloc[0]) if len(median) else np.nan,
                 "clusters_at_median": float(median["clusters"].iloc[0]) if at_median else np.nan,
+                "clusters_at_reported": float(reported["clusters"].iloc[0]) if len(reported) else np.nan,
                 "silhouette_clusters": float(silhouette["clusters"].iloc[-1]) if len(silhouette) else np.nan,
             }
         )
@@ -469,7 +480,8 @@ def summary(
     `<metric>_min`, `_max`, `_median` (and `ari_mean`) of numbers and `_share` of yes/no over the alphas where they are
     known, NaN if none is; `<metric>_all`: 1 if that share is 1, NaN unless it is known at all `alphas` of the study;
     `unconverged`: alphas without a converged clustering; `plateau_share`: share of all alphas whose choice lies on a
-    plateau of three or more preferences that ends before the sweep does; `fallback_share`: share of them without a
+    plateau of three or more preferences that ends before the sweep does (where `plateau_clusters` is known);
+    `plateau_all`: 1 if all do; `fallback_share`: share of them without a
     plateau; `important_p_share`, `important_p_adjusted_share`, `critical_p_share`: share of the alphas with p <= 0.05;
     `important_null_fails_share`, `critical_null_fails_share`: share of the random sets that fail as well, mean over the
     alphas; `exactly_one_fails_share`: share where one cluster fails and no other; `taken_for_<class>_share`: of the
@@ -480,11 +492,12 @@ def summary(
     parts = []
     over = ["seed", "digit", "latent", "reading", "draws"]
     for key, rows in _by(clusterings, over):
-        stable = (rows["plateau_points"] >= 3) & (rows["plateau_cut_off"] == 0)
         result = {"unconverged": alphas - float((rows["converged"] == 1).sum())}
-        result["plateau_share"] = float(stable.sum()) / alphas
+        result["plateau_share"] = float(rows["plateau_clusters"].notna().sum()) / alphas
+        result["plateau_all"] = float(result["plateau_share"] == 1)
         result["fallback_share"] = 1 - float((rows["plateau_points"] > 0).sum()) / alphas
-        result |= _spread(rows, ["clusters", "largest", "smallest", "clusters_at_median", "silhouette_clusters"])
+        counts = ["clusters", "plateau_clusters", "clusters_at_median", "clusters_at_reported", "silhouette_clusters"]
+        result |= _spread(rows, [*counts, "largest", "smallest", "vectors", "clusters_to_vectors"])
         parts.append(key | result)
     for key, rows in _by(cluster_lesions, [*over, *_LESION]):
         result = _spread(rows, ["important_neurons", "important_hidden", "failing_clusters", "gap", "important_z"])

@@ -97,8 +97,10 @@ def components(graph: "Tensor", z: "Tensor", above: float, below: float) -> list
     """Rows on a learned graph, [nodes, nodes], and the activations z [samples, nodes] of its nodes.
 
     `components`: over edges heavier than `above`, without silent nodes; `spectral_components`: eigenvalues of the
-    symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value. Raises
-    InputError as `coactivation.components` and `coactivation.silent` do.
+    symmetric Laplacian smaller than `below`; `connected`: 1 if the latter is 1; `silent`: nodes with one value. Of the
+    activations alone, whatever the graph: `effective_rank` (Roy and Vetterli's), `effective_dimensions` (the same of
+    the shares of variance) and `directions` (singular values above a tenth of the largest). Raises InputError as
+    `coactivation.components` and `structure.effective_rank` do.
     """
     # It takes torch, which the metrics do without.
     from interneuron import coactivation
@@ -109,6 +111,9 @@ def components(graph: "Tensor", z: "Tensor", above: float, below: float) -> list
         "spectral_components": (spectral := int(coactivation.spectral_components(graph, below))),
         "connected": float(spectral == 1),
         "silent": int(silent.sum()),
+        "effective_rank": structure.effective_rank(z),
+        "effective_dimensions": structure.effective_rank(z, 2),
+        "directions": structure.large_directions(z),
     }
     return [{"metric": name, "value": float(value)} for name, value in found.items()]
 
@@ -122,8 +127,12 @@ def supernodes(
     (i + 1) size - 1 are cluster i. `supernodes`: share of the graph's components all of whose nodes prefer classes of
     one cluster that no other component's nodes do; `nodes_apart`: share of the classes that some node prefers; `both`:
     1 if both are 1. `p` of `supernodes` is the share of all orders of the nodes with at least as large a one, or, of
-    more than six nodes, (1 + such orders) / (1 + 999) of 999 at random. Raises as `structure.class_maps`, and for a
-    graph of other nodes and a size below 1.
+    more than six nodes, (1 + such orders) / (1 + 999) of 999 at random.
+
+    A looser count, by components: `pairs_apart`: share of the components whose mean activity is largest in a cluster
+    that is no other component's; `parts_apart`: share of the components that have, for each part of that cluster, a
+    node most active there among its parts; `both_by_pairs`: 1 if both are 1. Raises as `structure.class_maps`, and for
+    a graph of other nodes and a size below 1.
     """
     if size < 1:
         raise InputError(f"size is {size}, and a cluster takes 1 class or more")
@@ -153,8 +162,24 @@ def supernodes(
         {"metric": "supernodes", "value": observed, "null": null.mean(), "sd": null.std(ddof=1), "p": p},
         {"metric": "nodes_apart", "value": apart},
         {"metric": "both", "value": float(observed == 1 and apart == 1)},
+        *_by_pairs(np.where(span > 0, maps, -1.0), labels, size),
     ]
     return rows, maps
+
+
+def _by_pairs(maps: Float64, labels: npt.NDArray[np.int64], size: int) -> list[Row]:
+    """The looser count of `supernodes`; maps [classes, nodes], -1 of silent nodes."""
+    clusters = maps.reshape(-1, size, maps.shape[1])
+    count = labels.max() + 1
+    means = np.stack([clusters[:, :, labels == part].mean((1, 2)) for part in range(count)])
+    own = means.argmax(1)
+    pairs = np.mean([(own == cluster).sum() == 1 for cluster in own])
+    parts = []
+    for part, cluster in enumerate(own):
+        activity = clusters[cluster][:, labels == part]
+        parts.append(len(set(activity[:, (activity >= 0).all(0)].argmax(0).tolist())) == size)
+    found = {"pairs_apart": pairs, "parts_apart": np.mean(parts), "both_by_pairs": pairs == 1 and all(parts)}
+    return [{"metric": name, "value": float(value)} for name, value in found.items()]
 
 
 def ring(z: npt.ArrayLike, angles: npt.ArrayLike, permutations: int, stream: np.random.Generator) -> list[Row]:
@@ -300,7 +325,8 @@ def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) 
     found: the rows of structure.parquet; every metric there becomes a column, with `_z`, (value - null) / sd, and `_p`
     behind it where it has a null. training: of training.parquet; the last training means are `train_accuracy`,
     `train_mse`, ..., the test split's `test_accuracy`, `test_reconstruction`. With a reference, a variant,
-    `{metric}_gain` is the metric (not those of training) minus that of the same seed and part under it. `runs`: the
+    `{metric}_gain` is the metric (not those of training) minus that of the same seed and part under it, and where the
+    accuracy was watched over the training there is `matched_gain` (see `equally_far`). `runs`: the
     runs behind the row; `rank`: the place of the run's weight among those of its variant, from 0. Raises InputError
     where the reference has more than one weight.
     """
@@ -326,6 +352,8 @@ def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) 
         compared = [column for column in measured if not column.startswith("train_")]
         gains = (table[compared] - against[compared]).add_suffix("_gain")
         table = pd.concat([table, gains], axis=1)
+        if len(far := equally_far(training, reference)):
+            table = table.merge(far, on=keys, how="left")
     numbers = [column for column in map(str, table) if column not in keys]
     table["rank"] = table.groupby(["seed", "part", "variant"])["weight"].rank(method="dense") - 1
     mean = table.groupby(["seed", "variant", "weight"], sort=True)[[*numbers, "rank"]].mean().reset_index()
@@ -338,6 +366,41 @@ def metrics(found: pd.DataFrame, training: pd.DataFrame, reference: str | None) 
     both = both.sort_values(["level", "part", "variant", "weight", "seed"], kind="stable", ignore_index=True)
     types = dict.fromkeys(("level", "part", "variant"), "str") | dict.fromkeys(("weight", "runs", *numbers), "float64")
     return both.astype(types | {"seed": "int64"})
+
+
+def equally_far(training: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Test accuracies where two trainings have come equally far: a row a seed, part, variant and weight.
+
+    `matched`: the test split's accuracy when the training split's first reaches T, the lesser of the largest that the
+    run and the reference of the same seed and part come to (linear between the times at which both were measured);
+    `matched_gain`: that minus the reference's at T. A penalty that only makes training faster gains nothing here.
+    training: of training.parquet. Runs with both accuracies at fewer than two times have no row.
+    """
+    keys = ["seed", "part", "variant", "weight"]
+    accuracy = training[training["metric"] == "accuracy"]
+    wide = accuracy.pivot_table(index=[*keys, "iteration"], columns="split", values="value")
+    found = pd.DataFrame(columns=[*keys, "matched", "matched_gain"])
+    if not {"train", "test"} <= set(wide):
+        return found
+    wide = wide.dropna(subset=["train", "test"])
+    runs = {key: of[["train", "test"]].to_numpy() for key, of in wide.groupby(keys, sort=True) if len(of) > 1}
+    bases = {key[:2]: of for key, of in runs.items() if key[2] == reference}
+    rows = []
+    for key, of in runs.items():
+        if (base := bases.get(key[:2])) is not None:
+            level = min(of[:, 0].max(), base[:, 0].max())
+            own, other = (_when_at(level, *curve.T) for curve in (of, base))
+            rows.append((*key, own, own - other))
+    return pd.DataFrame(rows, columns=list(found)) if rows else found
+
+
+def _when_at(level: float, rising: Float64, other: Float64) -> float:
+    """`other` where `rising` first reaches the level, linear between the two points around it."""
+    at = int(np.argmax(rising >= level))
+    if at == 0:
+        return float(other[0])
+    share = (level - rising[at - 1]) / (rising[at] - rising[at - 1])
+    return float(other[at - 1] + share * (other[at] - other[at - 1]))
 
 
 def curves(mean: pd.DataFrame, against: str = "l2") -> pd.DataFrame:

@@ -144,27 +144,40 @@ def variants(metrics: pd.DataFrame) -> Figure:
 
 @styled
 def modules(metrics: pd.DataFrame) -> Figure:
-    """Components of the learned graph against the number of modules, mean and 95 % interval of the mean over seeds."""
+    """Components of the learned graph and directions of the embedding against the number of modules, a panel a variant:
+    mean and 95 % interval of the mean over seeds."""
     table = metrics[(metrics["level"] == "run") & metrics["part"].str.isdecimal()]
-    figure = StyledFigure(figsize=(WIDTH, 3.6), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
+    table = table.assign(run=_runs(table)).sort_values("weight", kind="stable")
+    runs = list(dict.fromkeys(table["run"]))
+    figure = StyledFigure(figsize=(WIDTH, 0.6 + 3.0 * -(-len(runs) // 2)), dpi=DPI, layout="constrained")
+    grid = list(figure.subplots(-(-len(runs) // 2), min(2, len(runs)), squeeze=False, sharey=True).flat)
     ns = sorted(table["part"].astype(int).unique())
-    for metric, colour, label in (
-        ("components", BLUE, "edges above the cut"),
-        ("spectral_components", ORANGE, "small eigenvalues"),
-    ):
-        values = [table.loc[table["part"] == str(n), metric].to_numpy(float) for n in ns]
-        mean = np.array([of.mean() for of in values])
-        # Student's quantile: trials may be few.
-        error = np.array(
-            [stdtrit(len(of) - 1, 0.975) * of.std(ddof=1) / np.sqrt(len(of)) if len(of) > 1 else 0 for of in values]
-        )
-        axes.errorbar(ns, mean, error, color=colour, marker="o", markersize=4, capsize=3, label=label)
-    axes.plot(ns, ns, color=DARK, linestyle="--", linewidth=1, label="one a module, as stated")
-    axes.set(xlabel="modules", ylabel="components", xticks=ns)
-    axes.legend()
+    for axes, run in zip(grid, runs, strict=False):
+        for metric, colour, label in (
+            ("components", BLUE, "components: edges above the cut"),
+            ("spectral_components", ORANGE, "components: small eigenvalues"),
+            ("directions", GREEN, "directions of the embedding"),
+        ):
+            if metric not in table:
+                continue
+            own = table[table["run"] == run]
+            values = [own.loc[own["part"] == str(n), metric].to_numpy(float) for n in ns]
+            mean = np.array([of.mean() for of in values])
+            # Student's quantile: trials may be few.
+            error = np.array(
+                [stdtrit(len(of) - 1, 0.975) * of.std(ddof=1) / np.sqrt(len(of)) if len(of) > 1 else 0 for of in values]
+            )
+            axes.errorbar(ns, mean, error, color=colour, marker="o", markersize=4, capsize=3, label=label)
+        axes.plot(ns, ns, color=DARK, linestyle="--", linewidth=1, label="one a module")
+        axes.set(xlabel="modules", xticks=ns)
+        if len(runs) > 1:
+            axes.set_title(run, loc="left")
+    for axes in grid[len(runs) :]:
+        axes.remove()
+    grid[0].legend()
     seeds = table["seed"].nunique()
-    axes.set_title(f"Components of the learned graph, {seeds} trials of each number of modules", loc="left")
+    title = f"Learned graphs and embeddings, {seeds} trials of each number of modules"
+    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 

@@ -123,8 +123,9 @@ def networks(regions: pd.DataFrame, training: pd.DataFrame, support_above: float
     where the network takes its samples for more than one class, else positive (class 1) or negative (class 0):
     `mixed_regions`, `positive_regions`, `negative_regions`, and the shares of all samples in the largest of each kind,
     `mixed_support`, `positive_support`, `negative_support` (0 without any). Of the largest mixed region also
-    `mixed_truth`, the share of its samples that are of class 1. `silent_first`: 1 if in some region no unit of the
-    first hidden layer is active, and all its samples are taken for class 0; `silent`: 1 if no unit of any layer is.
+    `mixed_truth` and `mixed_taken`, the shares of its samples that are of, and are taken for, class 1. `silent_first`:
+    1 if in some region no unit of the first hidden layer is active, and all its samples are taken for class 0;
+    `silent`: 1 if no unit of any layer is.
 
     With more than two classes what speaks of class 1 is NaN. `regions` has the columns of regions.parquet, `training`
     those of training.parquet. Raises InputError for a seed without a test accuracy.
@@ -162,7 +163,8 @@ def networks(regions: pd.DataFrame, training: pd.DataFrame, support_above: float
         for kind, of in kinds.items():
             row[f"{kind}_regions"] = float(of.sum()) if binary else np.nan
             row[f"{kind}_support"] = float(share[of].max(initial=0)) if binary else np.nan
-        row["mixed_truth"] = float(table["truth"].to_numpy()[mixed][share[mixed].argmax()]) if mixed.any() else np.nan
+        for name, column in (("mixed_truth", "truth"), ("mixed_taken", "positives")):
+            row[name] = float(table[column].to_numpy()[mixed][share[mixed].argmax()]) if mixed.any() else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -352,7 +354,10 @@ def profile(regions: pd.DataFrame, counts: ArrayLike) -> dict[str, float]:
 
     `kind_support`: share of all samples that are of the kind. Of the largest region all of whose samples are:
     `inside_support`, its share of all samples (0 if there is none), and 1 or 0 (also if there is none):
-    `inside_negative`, `inside_positive`, whether all of them are taken for class 0, class 1.
+    `inside_negative`, `inside_positive`, whether all of them are taken for class 0, class 1. `mostly_negative`,
+    `mostly_positive`: 1 if there is a region of which more than half are of the kind, and all are taken for class 0,
+    class 1; `mostly_negative_support`, `mostly_positive_support`: share of all samples in the largest of them (0
+    without one). The paper's code describes a region by its mean sample, which tells what most of them are.
 
     `regions`: one seed's rows of regions.parquet; counts [regions]: how many of each one's samples are of the kind.
     Raises InputError where they do not fit.
@@ -368,6 +373,11 @@ def profile(regions: pd.DataFrame, counts: ArrayLike) -> dict[str, float]:
         pure = regions["classes"].iloc[at] == 1
         result["inside_negative"] = float(pure and regions["predicted"].iloc[at] == 0)
         result["inside_positive"] = float(pure and regions["predicted"].iloc[at] == 1)
+    mostly = (2 * of_kind > samples) & (regions["classes"] == 1).to_numpy()
+    for kind, taken in (("negative", 0), ("positive", 1)):
+        most = _largest(regions, mostly & (regions["predicted"] == taken).to_numpy())
+        result[f"mostly_{kind}"] = float(most is not None)
+        result[f"mostly_{kind}_support"] = 0.0 if most is None else float(samples[most] / samples.sum())
     return result
 
 

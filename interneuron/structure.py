@@ -290,6 +290,44 @@ def order_along(weights: Any) -> Float64:
     return found
 
 
+def effective_rank(z: npt.ArrayLike, power: int = 1) -> float:
+    """How many directions the activations z [samples, nodes] spread over: exp of the entropy of the singular values.
+
+        exp(-sum_k p_k log p_k),    p_k = s_k^power / sum_k s_k^power,
+
+    with s the singular values of z less its mean over the samples. It is n where z spreads evenly over n directions,
+    less where unevenly, and 0 where z does not vary. power 1 is Roy and Vetterli's ("The effective rank", EUSIPCO
+    2007), in which many small directions together weigh much; power 2 has the shares of the variance (n1 of Del
+    Giudice, "Effective dimensionality: a tutorial", Multivariate Behavioral Research 56, 2021). Raises InputError for
+    another shape, no sample or node, another power, and NaN.
+    """
+    if power not in (1, 2):
+        raise InputError(f"the power is {power}, and takes 1 or 2")
+    values = _spread(z) ** power
+    shares = values[values > 0] / values.sum() if values.any() else values[:0]
+    return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
+
+
+def large_directions(z: npt.ArrayLike, share: float = 0.1) -> int:
+    """Number of singular values of z [samples, nodes], less its mean over the samples, above `share` of the largest.
+
+    Raises InputError as `effective_rank` does, and for a share outside of 0 to 1."""
+    if not 0 <= share < 1:
+        raise InputError(f"the share is {share}, and takes 0 up to below 1")
+    values = _spread(z)
+    return int((values > share * values.max(initial=0)).sum())
+
+
+def _spread(z: npt.ArrayLike) -> Float64:
+    """Singular values of activations less their mean; what rounding leaves of none is 0."""
+    values = _numbers("activations", z)
+    if values.ndim != 2 or not values.size:
+        raise InputError(f"activations have the shape {list(values.shape)}, and take [samples, nodes], one or more")
+    found: Float64 = np.linalg.svd(values - values.mean(0), compute_uv=False)
+    floor = np.finfo(np.float64).eps * max(values.shape) * np.linalg.norm(values)
+    return np.where(found > floor, found, 0.0)
+
+
 def preferred(z: npt.ArrayLike, times: npt.ArrayLike) -> Float64:
     """Mean time of every node's activity, [nodes]: sum_s a_s t_s / sum_s a_s, with a its activation in z [samples,
     nodes] less its least, and t the times [samples] (pseudotimes, for example).

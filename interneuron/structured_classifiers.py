@@ -1,4 +1,4 @@
-"""Classifiers with a penalty on one of their layers: the convolutional network with a map of neurons, and capsules.
+"""Classifiers with a penalty on one of their layers: convolutional and dense ones with a map of neurons, and capsules.
 
 Source: Tong et al., "Graph Spectral Regularization for Neural Network Interpretability" (arXiv:1810.00424).
 """
@@ -121,6 +121,43 @@ class MapPerceptron(MLP):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.flatten(1))
+
+    def loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, and the class that each sample is taken for."""
+        logits = self(x)
+        return functional.cross_entropy(logits, y), logits.argmax(1)
+
+
+class DenseClassifier(nn.Module):
+    """Classifier of images with dense layers only, whose last hidden layer `code` is a map of neurons.
+
+    Layers of `hidden` units, linear with a leaky ReLU (slope 0.2) behind each; a linear layer and a leaky ReLU give
+    `code`, of `nodes` units; and the linear `output`.
+
+    Shapes: x [n, 1, height, width] or [..., height width] -> logits [..., classes]. Source: Tong et al., section 3.4.1
+    ("a layer of a dense MNIST classifier"); the slope is the appendix's, the other layers are not said. Raises
+    InputError for a size that is not a whole number of at least 1.
+    """
+
+    def __init__(self, height: int, width: int, classes: int, hidden: Sequence[int] = (128,), nodes: int = 64) -> None:
+        super().__init__()
+        sizes = [height * width, *hidden]
+        for size in (*sizes, nodes, classes):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise InputError(f"dense classifier: a layer of {size!r} units, it takes a whole number of 1 or more")
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for i, (inputs, outputs) in enumerate(pairwise(sizes), 1):
+            layers[f"linear{i}"] = nn.Linear(inputs, outputs)
+            layers[f"leaky{i}"] = nn.LeakyReLU(0.2)
+        self.classes = classes
+        self.features = nn.Sequential(layers)
+        self.embedding = nn.Linear(sizes[-1], nodes)
+        self.code = nn.LeakyReLU(0.2)
+        self.output = nn.Linear(nodes, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        vectors = x.flatten(1) if x.ndim == 4 else x
+        return self.output(self.code(self.embedding(self.features(vectors))))
 
     def loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy, and the class that each sample is taken for."""
@@ -267,6 +304,7 @@ CLASSIFIERS: Registry[type[nn.Module]] = Registry(
         "map-classifier": MapClassifier,
         "convolved-map": ConvolvedMapClassifier,
         "map-perceptron": MapPerceptron,
+        "dense-classifier": DenseClassifier,
         "capsule-net": CapsuleNet,
         "wavelet-classifier": WaveletClassifier,
     },

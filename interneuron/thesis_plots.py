@@ -207,13 +207,19 @@ def kl(table: pd.DataFrame, active_above: float = 0.1) -> Figure:
 def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
     """Number of clusters against how far the preference lies below the median similarity.
 
+    A sweep without the median is a linear one, and is drawn against the preference itself, falling to the right.
     `sweep` is of one digit and one latent a seed; a row of panels a reading, a column an alpha (at most three). `seed`
     (default: the least) is drawn with its marks, the others are thin lines. The median itself is at distance 0, which
-    a logarithmic axis lacks: it stands at the left edge. Raises InputError if a column or the seed is missing.
+    a logarithmic axis lacks: it stands at the left edge. A `reported` preference is none of the sweep's, and left out.
+    Raises InputError if a column or the seed is missing.
     """
     check_columns(
-        "preference", sweep, [*_CLUSTERING, "preference", "clusters", "converged", "median", "plateau", "chosen"]
+        "preference",
+        sweep,
+        [*_CLUSTERING, "preference", "clusters", "converged", "median", "plateau", "chosen", "reported"],
     )
+    sweep = sweep[~sweep["reported"]]
+    linear = not sweep["median"].any()
     seed = _seed(sweep, seed)
     keys = _readings(sweep)
     alphas = _some(sorted(sweep["alpha"].unique()), 3)
@@ -221,14 +227,18 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
     middle = table[table["median"]].set_index(_CLUSTERING)["preference"].rename("middle")
     table = table.join(middle[~middle.index.duplicated()], on=_CLUSTERING)
     table["distance"] = table["middle"] - table["preference"]
-    positive = table.loc[table["distance"] > 0, "distance"]
-    if positive.empty:
-        raise InputError(
-            "preference: no preference of the sweep lies below the median similarity, nothing can be drawn"
-        )
-    edge = float(positive.min()) / 3
-    table["distance"] = table["distance"].where(~table["median"], edge)
-    table = table[table["distance"] > 0]
+    edge = 0.0
+    if linear:
+        table["distance"] = table["preference"]
+    else:
+        positive = table.loc[table["distance"] > 0, "distance"]
+        if positive.empty:
+            raise InputError(
+                "preference: no preference of the sweep lies below the median similarity, nothing can be drawn"
+            )
+        edge = float(positive.min()) / 3
+        table["distance"] = table["distance"].where(~table["median"], edge)
+        table = table[table["distance"] > 0]
     figure, body, foot = framed_figure(
         0.95 + 2.05 * len(keys), f"Number of clusters against the preference, seed {seed}"
     )
@@ -244,9 +254,9 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
             runs = here[here["seed"] == seed].sort_values("distance")
             level = runs[runs["plateau"]]
             if len(level):
-                axes.axvspan(
-                    level["distance"].min() / 1.15, level["distance"].max() * 1.15, color=YELLOW, alpha=0.3, lw=0
-                )
+                ends = level["distance"].min(), level["distance"].max()
+                ends = (ends[0] - 0.05, ends[1] + 0.05) if linear else (ends[0] / 1.15, ends[1] * 1.15)
+                axes.axvspan(*ends, color=YELLOW, alpha=0.3, lw=0)
             axes.plot(runs["distance"], runs["clusters"], color=colour, linewidth=1.2, zorder=2)
             for converged, face in ((True, colour), (False, "white")):
                 part = runs[runs["converged"] == converged]
@@ -267,17 +277,25 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
             for x, y in zip(chosen["distance"], chosen["clusters"], strict=True):
                 axes.annotate(f"{y:.0f}", (x, y), (0, 9), textcoords="offset points", ha="center", fontweight="bold")
             axes.set_title(f"latent set to {plain(alpha)}", loc="left")
-            axes.set_xscale("log")
             axes.set_yscale("log")
             axes.grid(color="#e4e4e4", linewidth=0.6)
-            axes.axvline(edge * 1.7, color=GREY, linewidth=0.8, linestyle=":")
+            if not linear:
+                axes.set_xscale("log")
+                axes.axvline(edge * 1.7, color=GREY, linewidth=0.8, linestyle=":")
         _plain_log(grid[row][0], own["clusters"])
         grid[row][0].set_ylabel(f"{label}, {_draws(draws)}\nclusters")
-    ticks = [10.0**power for power in range(-6, 7) if edge * 4 <= 10.0**power <= float(table["distance"].max()) * 1.2]
-    for axes in grid.flat:
-        axes.set_xticks([edge, *ticks], ["median", *map(plain, ticks)])
-        axes.set_xticks([], minor=True)
-    body.supxlabel("how far the preference lies below the median similarity (beyond the dotted line: 0)", fontsize=9)
+    if linear:
+        grid.flat[0].invert_xaxis()
+        body.supxlabel("preference", fontsize=9)
+    else:
+        furthest = float(table["distance"].max()) * 1.2
+        ticks = [10.0**power for power in range(-6, 7) if edge * 4 <= 10.0**power <= furthest]
+        for axes in grid.flat:
+            axes.set_xticks([edge, *ticks], ["median", *map(plain, ticks)])
+            axes.set_xticks([], minor=True)
+        body.supxlabel(
+            "how far the preference lies below the median similarity (beyond the dotted line: 0)", fontsize=9
+        )
     marks = [
         _mark("converged"),
         _mark("not converged", "white"),
@@ -294,15 +312,14 @@ def preference(sweep: pd.DataFrame, seed: int | None = None) -> Figure:
 def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figure:
     """Number of clusters at the chosen preference, per alpha and reading: a mark a seed, a bar at their median.
 
-    `sweep` is of one digit and one latent a seed (its `chosen` rows are drawn); `reported` may have the numbers that a
-    paper gives, in columns reading, alpha and clusters, and draws if they are of one number of draws only. Raises
-    InputError if a column is missing.
+    `sweep` is of one digit and one latent a seed (its `chosen` rows are drawn); `reported` may have the ranges that a
+    paper gives, in columns reading, low and high. Raises InputError if a column is missing.
     """
     check_columns("clusters", sweep, [*_CLUSTERING, "clusters", "converged", "chosen"])
     chosen = sweep[sweep["chosen"]]
     if chosen.empty:
         return nothing_figure("Clusters at the chosen preference", "No preference was chosen for any clustering.")
-    theirs = _reported("clusters", reported, ["reading", "alpha", "clusters"])
+    theirs = _reported("clusters", reported, ["reading", "low", "high"])
     keys = _readings(chosen)
     seeds = sorted(chosen["seed"].unique())
     title = f"Clusters at the chosen preference, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
@@ -312,18 +329,14 @@ def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figur
         own = chosen[(chosen["reading"] == reading) & (chosen["draws"] == draws)]
         positions = {alpha: at for at, alpha in enumerate(sorted(chosen["alpha"].unique()))}
         _swarm(axes, own, "clusters", positions, seeds, colour, marker)
-        mine = theirs[(theirs["reading"] == reading) & theirs["alpha"].isin(list(positions))]
-        mine = mine[mine["draws"] == draws] if "draws" in mine else mine
-        axes.plot(
-            [positions[alpha] for alpha in mine["alpha"]], mine["clusters"], "_", color="black", markersize=17,
-            markeredgewidth=2.2, zorder=5,
-        )  # fmt: skip
+        for _, given in theirs[theirs["reading"] == reading].iterrows():
+            axes.axhspan(given["low"], given["high"], color=YELLOW, alpha=0.3, lw=0)
         axes.set_title(f"{label}, {_draws(draws)}", loc="left")
         axes.set(xticks=list(positions.values()), xticklabels=_numbers(positions), xlim=(-0.6, len(positions) - 0.4))
         axes.set_xlabel("latent set to")
         axes.set_ylabel("clusters")
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
-    both = pd.concat([chosen["clusters"].astype(float), theirs["clusters"].astype(float)])
+    both = pd.concat([chosen["clusters"], theirs["low"], theirs["high"]]).astype(float)
     for axes in panels:
         if both.max() > 40:
             axes.set_yscale("log")
@@ -333,9 +346,7 @@ def clusters(sweep: pd.DataFrame, reported: pd.DataFrame | None = None) -> Figur
             axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     marks = _swarm_legend()
     if len(theirs):
-        bar = Line2D([], [], color="black", marker="_", linestyle="none", markersize=13, label="reported in the paper")
-        bar.set_markeredgewidth(2.2)
-        marks.append(bar)
+        marks.append(Patch(color=YELLOW, alpha=0.3, label="range reported in the paper"))
     foot.legend(handles=marks, loc="center", ncols=len(marks))
     return figure
 

@@ -36,33 +36,42 @@ def cluster(x, settings, seed):
     """Columns of `clusters` and of `sweep` for one clustering of the vectors `x`."""
     import numpy as np
 
-    from interneuron.clustering import plateau, preference_grid, silhouette, sweep
-    from interneuron.similarity import constant, spearman
+    from interneuron.clustering import in_step, plateau, preference_grid, silhouette, sweep
+    from interneuron.similarity import constant, ranks, spearman
 
     still = constant(x)
     labels, exemplar = np.full(len(x), -1), np.zeros(len(x), bool)
     if (~still).sum() < 3:
         return {"cluster": labels, "exemplar": exemplar, "converged": False}, {}
     rho = spearman(x[~still])
-    grid = preference_grid(rho, **settings["preferences"])
-    runs = sweep(rho, grid, seed=seed, **{name: settings[name] for name in SWEPT if name in settings})
-    found = plateau(grid, runs.counts, runs.converged)
+    swept = {name: value for name, value in settings["preferences"].items() if name != "reported"}
+    grid = preference_grid(rho, **swept)
+    more = settings["preferences"].get("reported")
+    preferences = grid if more is None else np.append(grid, more)
+    runs = sweep(rho, preferences, seed=seed, **{name: settings[name] for name in SWEPT if name in settings})
+    converged = np.array([run.converged and not in_step(rho, run.exemplars) for run in runs.runs])
+    linear, of = swept.get("high") is not None, slice(len(grid))
+    found = plateau(grid, runs.counts[of], converged[of], linear)
     run = runs.runs[found.chosen]
     labels[~still] = run.labels
     exemplar[np.flatnonzero(~still)[run.exemplars]] = True
-    index = np.arange(len(grid))
+    index = np.arange(len(preferences))
     return (
-        {"cluster": labels, "exemplar": exemplar, "converged": run.converged},
+        {"cluster": labels, "exemplar": exemplar, "converged": converged[found.chosen]},
         {
-            "preference": grid,
+            "preference": preferences,
             "clusters": runs.counts,
-            "converged": runs.converged,
+            "converged": converged,
             "iterations": runs.iterations,
-            "silhouette": [silhouette(rho, one.labels) if one.converged else np.nan for one in runs.runs],
-            "median": index == 0,
+            "silhouette": [
+                silhouette(rho, one.labels) if good else np.nan for one, good in zip(runs.runs, converged, strict=True)
+            ],
+            "median": (index == 0) & (not linear),
             "plateau": (index >= found.start) & (index < found.stop),
             "chosen": index == found.chosen,
+            "reported": index >= len(grid),
             "constant": still.sum(),
+            "vectors": len(np.unique(ranks(x[~still]), axis=0)),
         },
     )
 
@@ -157,7 +166,8 @@ def main(job):
     if not sweeps:
         raise InputError(f"{job.input.activations}: no clustering has 3 neurons that vary; nothing can be clustered")
     save_table(job.output.clusters, pd.concat(clusters, ignore_index=True).astype({"cluster": np.int64}))
-    save_table(job.output.sweep, pd.concat(sweeps, ignore_index=True).astype({"constant": np.int64}))
+    counted = dict.fromkeys(("constant", "vectors"), np.int64)
+    save_table(job.output.sweep, pd.concat(sweeps, ignore_index=True).astype(counted))
 
 
 if __name__ == "__main__":

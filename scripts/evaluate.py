@@ -270,7 +270,7 @@ def boundaries(job):
         y = nodes.y(nodes.tensor("sample_id", seed), seed)
         scores = (nodes.tensor(name, seed) for name in ("predicted", "scores"))
         parts.append(boundary_metrics.boundaries(own, y, *scores, settings["top"]).assign(seed=seed))
-    boundary = pd.concat(parts)
+    boundary = boundary_metrics.from_main_k(pd.concat(parts), ["errors", "margin_ratio"], settings["main"]["k"])
     agreement = margin_metrics.agreement(table, settings["main"], settings["top"])
     io.save_table(job.output[0], margin_metrics.assemble([("boundary", boundary), ("influence", agreement)]))
     log.info(f"{boundary['wrong'].median():.2%} of the samples are misclassified, in the median of the seeds")
@@ -289,8 +289,9 @@ def attacks(job):
         rows.append({"seed": seed, **boundary_metrics.attacks(*io.load_tensors(job.input.attacks, names).values())})
         (attacked,) = io.load_tensors(job.input.features, names[:1]).values()
         parts.append(boundary_metrics.separations(own, attacked, settings["bins"]).assign(seed=seed))
+    apart = boundary_metrics.from_main_k(pd.concat(parts), ["separation", "overlap"], settings["main"]["k"])
     agreement = margin_metrics.agreement(table, settings["main"], settings["top"])
-    levels = [("attack", pd.DataFrame(rows)), ("separation", pd.concat(parts)), ("influence", agreement)]
+    levels = [("attack", pd.DataFrame(rows)), ("separation", apart), ("influence", agreement)]
     io.save_table(job.output[0], margin_metrics.assemble(levels))
     log.info(f"{min(row['success'] for row in rows):.1%} or more of every seed's attacks were successful")
 
@@ -303,6 +304,7 @@ def active(job):
     for baseline in ("random", "resampling", "f-alone"):
         column = f"over_{baseline.replace('-', '_')}"
         table[column] = comparisons.difference(table, "accuracy", "method", baseline, ["seed", "labels"])
+        table[f"mean_{column}"] = table.groupby(["seed", "method", "p"])[column].transform("mean")
     table["largest_fall"] = comparisons.largest_fall(table, "accuracy", "labels", ["seed", "method", "p"])
     steadier = table[table["method"] == "resampling"].groupby("seed")["largest_fall"].first()
     table["steadier_than_resampling"] = table["seed"].map(steadier) - table["largest_fall"]

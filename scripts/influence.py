@@ -44,7 +44,7 @@ def kde(at, graph, arguments):
     from interneuron import signals
 
     predicted, train = at.features("predicted"), (at.features("train.x"), at.features("train.y"))
-    return signals.kernel_density(at.x, predicted, *train, arguments["bandwidth"])
+    return signals.kernel_density(at.x, predicted, *train, arguments["bandwidth"], arguments["log"])
 
 
 def margin(at, graph, arguments):
@@ -77,7 +77,7 @@ def name_of(arguments):
     """What a function is called in tables."""
     if arguments.get("labels") == "predicted":
         return f"{arguments['function']}-predicted"
-    return arguments.get("column", arguments["function"])
+    return arguments.get("name", arguments.get("column", arguments["function"]))
 
 
 def tables(at, graph, settings, k):

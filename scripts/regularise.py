@@ -135,6 +135,27 @@ def classifiers(data, settings, runs, seeds):
         yield weights, {"part": "all", **run, "arguments": arguments}, rows
 
 
+def dense_classifiers(data, settings, runs, seeds):
+    """The same of dense classifiers, all seeds at once."""
+    import torch
+
+    from interneuron.dense_training import train_dense
+
+    (x, y), (x_test, y_test) = (map(torch.from_numpy, part) for part in data.parts)
+    arguments = {**settings["arguments"], "classes": data.classes}
+    arguments |= {"height": x.shape[1], "width": x.shape[2]}
+    options = {name: settings[name] for name in (*SHARED, "layer", "epochs")}
+    options["laplacian"] = options["laplacian"] or "unnormalised"
+    for done, run in enumerate(runs):
+        progress = Progress(f"{run['variant']}, {done + 1} of {len(runs)} runs", "iterations")
+        penalties = {name: value for name, value in run["weights"].items() if value}
+        own = {"weights": penalties, "graph": fixed(settings), "scale": data.scale, "progress": progress}
+        weights, rows = train_dense(settings["architecture"], arguments, x, y, x_test, y_test, seeds, **own, **options)
+        found = [row["value"] for row in rows if row["split"] == "test"][-len(seeds) :]
+        log.info(f"{run['variant']} {weight_of(run['weights']):g}: {np.median(found):.2%} of the test images right")
+        yield weights, {"part": "all", **run, "arguments": arguments}, rows
+
+
 TRAINERS = Registry(
     "architecture",
     {
@@ -142,6 +163,7 @@ TRAINERS = Registry(
         "map-classifier": classifiers,
         "convolved-map": classifiers,
         "map-perceptron": classifiers,
+        "dense-classifier": dense_classifiers,
         "capsule-net": classifiers,
         "wavelet-classifier": classifiers,
     },

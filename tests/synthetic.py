@@ -344,19 +344,25 @@ def _sweep(path: Path, sizes: Sizes, seeds: range) -> None:
         median, chosen = 0.02, clustering[6]
         distance = np.concatenate([[0.0], np.geomspace(0.05, 100, sizes.preferences - 1)])
         counts = np.maximum(2, np.round(sizes.neurons / 6 / (1 + 4 * distance) ** 0.6)).astype(np.int64)
-        level = np.arange(sizes.preferences) >= sizes.preferences - 3
-        counts[level] = chosen
-        counts[:-3] = np.maximum(counts[:-3], chosen + 1)
+        number = np.arange(sizes.preferences)
+        level = (number >= sizes.preferences - 4) & (number < sizes.preferences - 1)
+        counts[:-4] = np.maximum(counts[:-4], chosen + 1)
+        counts[level], counts[-1] = chosen, chosen - 1
         part = pd.DataFrame({"preference": median - distance, "clusters": counts, "converged": True})
         part.loc[part.index[1:3], "converged"] = False
         part["iterations"] = np.where(part["converged"], 120, 1000).astype(np.int64)
         part["silhouette"] = np.where(part["converged"], 0.2, np.nan)
         part["median"] = distance == 0
         part["plateau"] = level
-        part["chosen"] = np.arange(sizes.preferences) == sizes.preferences - 2
+        part["chosen"] = number == sizes.preferences - 3
+        part["reported"] = False
         if chosen == 3:
-            part.loc[part.index[-3:], ["converged", "plateau"]] = False
+            part.loc[part.index[-4:], ["converged", "plateau"]] = False
         part["constant"] = 1
+        part["vectors"] = 9
+        beside = {"preference": 0.1, "clusters": chosen + 5, "converged": chosen != 3, "silhouette": np.nan}
+        beside |= dict.fromkeys(("median", "plateau", "chosen"), False) | {"reported": True}
+        part = pd.concat([part, part.iloc[:1].assign(**beside)])
         parts.append(_key(part, clustering))
     io.save_table(path, pd.concat(parts, ignore_index=True))
 

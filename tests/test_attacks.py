@@ -75,6 +75,46 @@ def test_carlini_wagner_finds_the_nearest_point_across_a_linear_boundary(targete
     assert ((direction @ normal).abs() / normal.norm() > 0.98).all()
 
 
+def curved():
+    """A perceptron of two inputs with a curved boundary, in float64, and inputs around the middle."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(2, 12), nn.ReLU(), nn.Linear(12, 3)).double().requires_grad_(False)
+    net[0].weight.mul_(6)
+    net[0].bias.uniform_(-3, 3)
+    x = 0.2 + 0.6 * torch.rand(12, 2, dtype=torch.float64)
+    net[2].bias.sub_(net(x).mean(0))
+    return net, x, net(x).argmax(1)
+
+
+def test_carlini_wagner_is_as_near_as_the_nearest_of_all_points():
+    net, x, y = curved()
+    axis = torch.linspace(0, 1, 501, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    classes = net(grid).argmax(1)
+    assert len(classes.unique()) == 3
+    found = carlini_wagner(net, x, y, iterations=400, search_steps=8, learning_rate=0.02, constant=0.1)
+    assert found.success.all()
+    nearest = torch.stack([(grid[classes != label] - u).norm(dim=1).min() for u, label in zip(x, y, strict=True)])
+    assert (found.distortion > nearest - 0.003).all()
+    # Descent may end at a boundary that is not the nearest one.
+    assert (found.distortion < 1.05 * nearest + 0.003).float().mean() > 0.7
+
+
+def test_the_fast_gradient_is_that_of_differences_of_the_loss():
+    net, x, y = curved()
+    found, step = fast_gradient_sign(net, x, y, 0.3), 1e-6
+    for i in found.success.nonzero()[:, 0].tolist():
+        slopes = []
+        for axis in torch.eye(2, dtype=torch.float64):
+            ends = [
+                nn.functional.cross_entropy(net(x[i : i + 1] + sign * step * axis), y[i : i + 1]) for sign in (1, -1)
+            ]
+            slopes.append(ends[0] - ends[1])
+        want = (x[i] + 0.3 * torch.stack(slopes).sign()).clamp(0, 1)
+        torch.testing.assert_close(found.x[i], want)
+    assert 3 < found.success.sum() < 12
+
+
 def test_confidence_is_a_lead():
     net, x = linear(), torch.tensor([[0.5, 0.3, 0.5, 0.5]])
     found = carlini_wagner(net, x, torch.tensor([1]), confidence=0.3, iterations=200, search_steps=6, constant=0.1)

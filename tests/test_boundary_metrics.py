@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from interneuron.boundary_metrics import attacks, auroc, boundaries, overlap, separations
+from interneuron.boundary_metrics import attacks, auroc, boundaries, from_main_k, overlap, separations
 from interneuron.errors import InputError
 
 NUMBERS = st.lists(st.integers(-5, 5), min_size=4, max_size=60)
@@ -105,6 +105,15 @@ def test_separations_take_either_side_and_compare_with_f_alone():
     assert table.loc["f-alone", ["auroc", "separation", "overlap"]].tolist() == [0.5, 0.5, 1]
     assert table.loc["symmetric", ["over_f", "overlap_over_f"]].tolist() == [0.5, -1]
     assert table.loc["f-alone", ["over_f", "overlap_over_f"]].tolist() == [0, 0]
+
+
+def test_how_far_a_result_is_from_that_of_the_main_k():
+    rows = [(0, "symmetric", 20, 1, 0.7), (0, "symmetric", 30, 1, 0.9), (0, "symmetric", 30, 2, 0.4)]
+    rows += [(0, "f-alone", 20, 0, 0.5), (0, "f-alone", 30, 0, 0.5), (1, "symmetric", 20, 1, 0.8)]
+    rows += [(0, np.nan, np.nan, np.nan, 0.1)]
+    table = pd.DataFrame(rows, columns=["seed", "variant", "k", "p", "errors"]).assign(function="distrust")
+    found = from_main_k(table, ["errors"], 30)["errors_from_main_k"]
+    np.testing.assert_allclose(found, [0.2, 0, 0, 0, 0, np.nan, np.nan])
 
 
 def test_attacks_are_counted_by_their_successes():

@@ -4,14 +4,16 @@ from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.cluster import affinity_propagation as oracle
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from interneuron import clustering
-from interneuron.clustering import affinity_propagation, plateau, preference_grid, silhouette, sweep
+from interneuron.clustering import affinity_propagation, in_step, plateau, preference_grid, silhouette, sweep
 from interneuron.errors import InputError
 from interneuron.io import load_table, save_tensors
 from interneuron.similarity import spearman
@@ -136,6 +138,14 @@ def test_duplicates_do_not_make_clusters_of_their_own():
     run = affinity_propagation(s, -0.5, tie_noise=1e-3, convergence=50)
     assert run.converged
     assert 2 <= run.count <= distinct < 20
+
+
+def test_duplicates_that_are_both_exemplars_are_in_step():
+    s = spearman(np.array([[1, 2, 3], [2, 4, 9], [3, 1, 2], [3, 2, 1.0]]))
+    assert in_step(s, [0, 1, 2])
+    assert not in_step(s, [0, 2, 3])
+    assert not in_step(s, [1])
+    assert not in_step(s, np.zeros(0, np.int64))
 
 
 @pytest.mark.parametrize(("preference", "count"), [(0.9, 4), (0.1, 1)])
@@ -271,6 +281,9 @@ def test_preference_grid():
         preference_grid(s, 1.0, 9)
     with pytest.raises(InputError, match="at least 2"):
         preference_grid(s, -1.0, 1)
+    np.testing.assert_allclose(preference_grid(s, -3, 8, high=0.5), [0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3])
+    with pytest.raises(InputError, match="is not below the highest"):
+        preference_grid(s, 0.5, 8, high=0.5)
 
 
 GRID = -np.r_[0, 2.0 ** np.arange(7)]
@@ -298,19 +311,22 @@ def test_plateau(counts, unconverged, expected, steps):
     assert found.length == pytest.approx(steps * np.log(2))
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=8))
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=8), st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_plateau_is_the_best_of_all_intervals(runs):
+def test_plateau_is_the_best_of_all_intervals(runs, linear):
     counts, good = [k for k, _ in runs], [c for _, c in runs]
-    found = plateau(GRID[: len(runs)], counts, good)
+    grid = np.linspace(0.5, -3, 8) if linear else GRID
+    found = plateau(grid[: len(runs)], counts, good, linear)
     intervals = [
         (start - stop, counts[start], start, stop)
-        for start in range(1, len(runs))
+        for start in range(0 if linear else 1, len(runs))
         for stop in range(start + 2, len(runs) + 1)
         if all(good[start:stop]) and len(set(counts[start:stop])) == 1 and counts[start] >= 2
     ]
     if intervals:
         assert (found.start, found.stop) == min(intervals)[2:]
+        step = 0.5 if linear else np.log(2)
+        assert found.length == pytest.approx((found.stop - found.start - 1) * step)
         assert found.start <= found.chosen < found.stop
     else:
         assert found.length == 0
@@ -434,7 +450,7 @@ def test_script(job):
     assert swept.columns.tolist() == [
         *KEY,
         *["preference", "clusters", "converged", "iterations", "silhouette"],
-        *["median", "plateau", "chosen", "constant"],
+        *["median", "plateau", "chosen", "reported", "constant", "vectors"],
     ]
     names = [f"{layer}:{i}" for layer, size in LAYERS for i in range(size)]
     assert len(clusters) == 3 * len(READINGS) * len(ALPHAS) * len(names)
@@ -461,6 +477,39 @@ def test_script(job):
     b = clusters[(clusters["seed"] == 0) & (clusters["reading"] == "B")]
     assert set(b["draws"]) == {1024}
     np.testing.assert_array_equal(b.loc[b["latent"] == 0, "cluster"], b.loc[b["latent"] == 1, "cluster"])
+
+
+def test_script_is_scipys_ranks_and_scikit_learns_clusters(job):
+    """Three draws, a linear sweep and a reported preference, from the formulas alone."""
+    job.params.settings |= {"readings": [{"reading": "A", "draws": 3}], "tie_noise": 1e-3, "convergence": 50}
+    job.params.settings["preferences"] = {"low": -3.0, "high": 0.5, "count": 8, "reported": 0.1}
+    script().main(job)
+    clusters, swept = load_table(job.output.clusters), load_table(job.output.sweep)
+    y = job.tensors["seed0.digit5.z1"][:, :3].astype(np.float64)
+    compared = 0
+    for number, alpha in enumerate(ALPHAS):
+        own = (y[number] - y.mean(axis=0)).T
+        varies = np.ptp(own, axis=1) > 1e-5 * np.abs(y).max(axis=(0, 1))
+        similarity = spearmanr(own[varies], axis=1).statistic
+        at = {"seed": 0, "latent": 1, "alpha": alpha}
+        runs = swept[(swept[list(at)] == pd.Series(at)).all(axis=1)]
+        labels = clusters[(clusters[list(at)] == pd.Series(at)).all(axis=1)]
+        np.testing.assert_allclose(runs["preference"], [0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, 0.1])
+        assert runs["reported"].tolist() == [False] * 8 + [True]
+        assert not runs["median"].any()
+        assert not runs["chosen"].iloc[-1]
+        assert (labels["cluster"] >= 0).tolist() == varies.tolist()
+        # Which of two exact duplicates stands for them is left to the noise: compared is the partition.
+        for _, run in runs[runs["converged"] & runs["chosen"]].iterrows():
+            noise = 1 + 1e-3 * np.random.default_rng(1).standard_normal(similarity.shape)
+            centres, theirs = oracle(
+                similarity * noise, preference=run["preference"], damping=0.9, max_iter=300, convergence_iter=50,
+                random_state=0,
+            )  # fmt: skip
+            assert len(centres) == run["clusters"]
+            assert adjusted_rand_score(theirs, labels.loc[labels["cluster"] >= 0, "cluster"]) == 1
+            compared += 1
+    assert compared
 
 
 def test_script_vectors(job):

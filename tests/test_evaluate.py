@@ -321,7 +321,9 @@ def sweep_of(alpha, reading, clusters, converged=True):
             "median": [False, False, False, True],
             "plateau": [True, True, False, False],
             "chosen": [False, True, False, False],
+            "reported": False,
             "constant": 1,
+            "vectors": 4,
         }
     )
     return table.assign(**key(alpha, reading), iterations=50)
@@ -385,12 +387,26 @@ def test_clusterings_report_unconverged_runs_and_give_no_numbers_for_them(steps)
     first = table.loc[(-1.0, "activation")]
     assert first[["clusters", "largest", "smallest", "constant", "preference"]].tolist() == [2, 3, 2, 1, -3]
     assert first[["plateau_points", "clusters_at_median", "silhouette_clusters"]].tolist() == [2, 30, 4]
+    assert first[["vectors", "clusters_to_vectors"]].tolist() == [4, 0.5]
     left_out = table.loc[(1.0, "A")]
     assert left_out["converged"] == 0
     assert left_out[["clusters", "largest", "smallest"]].isna().all()
     twice = steps[1].assign(chosen=True)
     with pytest.raises(InputError, match="chosen"):
         evaluate.clusterings(steps[0], twice)
+
+
+def test_the_reported_preference_is_told_by_itself(steps):
+    more = steps[1].drop_duplicates(["alpha", "reading"]).assign(
+        preference=-20.0, clusters=[8, 9, 11, 6, 10, 5], plateau=False, chosen=False, median=False, reported=True
+    )  # fmt: skip
+    plain = evaluate.clusterings(*steps[:2]).set_index(["alpha", "reading"])
+    both = evaluate.clusterings(steps[0], pd.concat([steps[1], more])).set_index(["alpha", "reading"])
+    assert plain["clusters_at_reported"].isna().all()
+    expected = more.set_index(["alpha", "reading"])["clusters"].astype(float).where(more["converged"].to_numpy())
+    pd.testing.assert_series_equal(both["clusters_at_reported"], expected.sort_index(), check_names=False)
+    # It is no part of the sweep: neither its end nor its best silhouette.
+    pd.testing.assert_frame_equal(both.drop(columns="clusters_at_reported"), plain.drop(columns="clusters_at_reported"))
 
 
 def test_cluster_lesions_find_the_failing_and_the_important(steps):
@@ -539,9 +555,13 @@ def test_a_plateau_has_three_points_and_ends_before_the_sweep(steps, plateau, st
         for alpha in (-1, 0, 1)
         for reading in ("activation", "A")
     ]
+    sweep = [part.assign(reported=False, vectors=4) for part in sweep]
     for table in (pd.concat(sweep), pd.concat(sweep).iloc[::-1]):
         found = summary_of(steps[0], table, steps[2])
         assert set(found["plateau_share"].dropna()) == {stable}
+        assert set(found["plateau_all"].dropna()) == {stable}
+        # Without a plateau there is no number of clusters to speak of, only the sweep's.
+        assert set(found["plateau_clusters_max"].dropna()) == ({2} if stable else set())
         assert set(found["fallback_share"].dropna()) == {fallback}
     # one alpha of four was not clustered
     found = summary_of(steps[0], pd.concat(sweep), steps[2], alphas=4)

@@ -1,6 +1,6 @@
 """Numbers for structure in networks, and the metrics made of them: against brute force and planted structure."""
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pandas as pd
@@ -72,14 +72,15 @@ def test_supernodes_want_pairs_that_code_one_cluster_each():
         return by_name(gsr_metrics.supernodes(z, y, 6, 2, graph, generator(0, "s"))[0])
 
     found = supernodes(exact)
-    assert {name: row["value"] for name, row in found.items()} == {"supernodes": 1, "nodes_apart": 1, "both": 1}
+    assert {row["value"] for row in found.values()} == {1}
+    assert list(found) == ["supernodes", "nodes_apart", "both", "pairs_apart", "parts_apart", "both_by_pairs"]
     assert found["supernodes"]["p"] == pytest.approx(1 / 15)  # of the 15 ways to pair six nodes up, this one
     across = supernodes(exact[:, [0, 2, 4, 1, 3, 5]])
     assert (across["supernodes"]["value"], across["both"]["value"]) == (0, 0)
     shared = supernodes(exact[:, [0, 1, 0, 1, 4, 5]])
     assert shared["supernodes"]["value"] == pytest.approx(1 / 3)  # two pairs code the same cluster
     silent = supernodes(np.zeros((60, 6)))
-    assert [row["value"] for row in silent.values()] == [0, 0, 0]
+    assert not any(row["value"] for row in silent.values())
     half = exact.copy()
     half[:, :2] = 0.5  # a pair of silent nodes codes nothing
     found = supernodes(half)
@@ -145,6 +146,22 @@ def test_dimensions_that_do_the_same_are_aligned():
     assert found["p"] < 0.05
     opposed = np.array([[1.0, -1], [-1, 1]])
     assert gsr_metrics.alignment(opposed, 19, generator(0, "c"))[0]["value"] == 0
+    # Its null is that of all ways to match the dimensions of three classes, and p the share of them as well aligned.
+    s = np.array([[3.0, -1, 0.5], [2, -2, 0.1], [1, -1, 1]])
+    scaled = s / np.abs(s).max(1, keepdims=True)
+
+    def by_hand(rows):
+        return sum(abs(sum(row[d] for row in rows)) for d in range(3)) / np.abs(scaled).sum()
+
+    every = [
+        by_hand([scaled[0], scaled[1][list(a)], scaled[2][list(b)]])
+        for a in permutations(range(3))
+        for b in permutations(range(3))
+    ]
+    found = gsr_metrics.alignment(s, 4000, generator(0, "c"))[0]
+    assert found["value"] == pytest.approx(by_hand(scaled))
+    assert found["null"] == pytest.approx(np.mean(every), abs=0.02)
+    assert found["p"] == pytest.approx(np.mean([one >= by_hand(scaled) - 1e-9 for one in every]), abs=0.02)
 
 
 def test_slopes_are_those_of_a_line():
@@ -189,6 +206,61 @@ def test_metrics_have_a_row_a_run_a_mean_over_parts_and_a_curve():
     assert curve["midway"] == pytest.approx(0 + (5.05 - 1) / 9)
     with pytest.raises(InputError, match="the reference gsr has more than one weight"):
         gsr_metrics.metrics(*tables(), "gsr")
+
+
+def watched(**curves):
+    """Training tables of one seed: training and test accuracies of each variant at iterations 10, 20, ..."""
+    return pd.DataFrame(
+        {
+            "seed": 0, "part": "all", "variant": variant, "weight": weight, "iteration": 10 * (i + 1),
+            "split": split, "metric": "accuracy", "value": value,
+        }
+        for (variant, weight), of in zip((("none", 0.0), ("gsr", 0.1)), curves.values(), strict=True)
+        for split, values in zip(("train", "test"), of, strict=True)
+        for i, value in enumerate(values)
+    )  # fmt: skip
+
+
+def test_accuracies_are_compared_where_trainings_have_come_equally_far():
+    slow, fast = ([0.5, 0.7, 0.8], [0.4, 0.6, 0.65]), ([0.6, 0.9, 0.95], [0.5, 0.8, 0.82])
+    table = gsr_metrics.equally_far(watched(slow=slow, fast=fast), "none").set_index("variant")
+    # Both come to 0.8: the slow one in the end, the fast one two thirds of the way to its second point.
+    assert table.loc["gsr", "matched"] == pytest.approx(0.5 + 0.3 * 2 / 3)
+    assert table.loc["gsr", "matched_gain"] == pytest.approx(0.7 - 0.65)
+    assert table.loc["none", "matched_gain"] == 0
+    # The same curve, run through twice as fast, is no gain.
+    twice = ([0.7, 0.8, 0.9], [0.6, 0.65, 0.7])
+    assert gsr_metrics.equally_far(watched(slow=slow, fast=twice), "none")["matched_gain"].tolist() == [0, 0]
+    once = watched(slow=([0.5], [0.4]), fast=([0.6], [0.5]))
+    assert not len(gsr_metrics.equally_far(once, "none"))
+    found = gsr_metrics.metrics(pd.DataFrame(), watched(slow=slow, fast=fast), "none")
+    gains = found[found["level"] == "run"].set_index("variant")["matched_gain"]
+    assert gains["gsr"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pairs_of_nodes_are_those_of_a_count_by_hand(seed):
+    """Super nodes, from the paper's words alone: a pair for each big cluster, a node in it for each of its parts."""
+    y = np.arange(60) % 6
+    z = np.random.default_rng(seed).random((6, 6))[y]
+    if seed > 2:
+        z += np.kron(np.eye(3), np.ones((2, 2)))[y]  # every pair has its cluster
+    found = by_name(gsr_metrics.supernodes(z, y, 6, 2, PAIRS, generator(0, "s"))[0])
+    mean = {(c, n): z[y == c, n].mean() for c in range(6) for n in range(6)}
+    least, largest = z.min(0), z.max(0)
+    mean = {(c, n): (value - least[n]) / (largest[n] - least[n]) for (c, n), value in mean.items()}
+    own, parts = [], []
+    for a, b in ((0, 1), (2, 3), (4, 5)):
+        sums = [sum(mean[c, n] for c in (2 * k, 2 * k + 1) for n in (a, b)) for k in range(3)]
+        own.append(sums.index(max(sums)))
+        first, second = (mean[2 * own[-1], n] > mean[2 * own[-1] + 1, n] for n in (a, b))
+        parts.append(first != second)
+    alone = [own.count(cluster) == 1 for cluster in own]
+    assert found["pairs_apart"]["value"] == pytest.approx(sum(alone) / 3)
+    assert found["parts_apart"]["value"] == pytest.approx(sum(parts) / 3)
+    assert found["both_by_pairs"]["value"] == (all(alone) and all(parts))
+    if seed > 2:
+        assert all(alone)
 
 
 # the chain

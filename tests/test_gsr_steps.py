@@ -24,6 +24,7 @@ from interneuron.workflow.config.structured import (
     SIZES,
     AutoencoderModel,
     CapsuleModel,
+    DenseModel,
     Filter,
     FixedGraph,
     Kernel,
@@ -396,6 +397,32 @@ def test_the_chain_of_methods(tmp_path):
     drawn(files, "variants.png").draw_without_rendering()
 
 
+def test_a_dense_classifier_is_watched_on_both_splits(tmp_path):
+    data = images(tmp_path)
+    own = {"architecture": "dense-classifier", "arguments": {"hidden": [6], "nodes": 6}, "layer": "code"}
+    own["graph"] = {"kind": "grid", "sizes": {"height": 2, "width": 3}}
+    model = DenseModel.model_validate(COMMON | CLASSIFIER | own)
+    files = study(tmp_path, data, model, {"samples": "all", "patches": {"permutations": 9}}, "none")
+    training = io.load_table(files.training).query("metric == 'accuracy'")
+    assert training.groupby(["seed", "variant", "weight", "split"]).size().eq(model.epochs).all()
+    runs = io.load_table(files.metrics).query("level == 'run'")
+    assert runs[["train_accuracy", "test_accuracy", "moran_p", "matched", "matched_gain"]].notna().all(axis=None)
+    assert (runs[runs["variant"] == "none"]["matched_gain"] == 0).all()
+    about, given = io.metadata(files.weights), io.load_tensors(data)
+    own = {n.removeprefix("run0."): v for n, v in io.load_tensors(files.weights).items() if n.startswith("run0.")}
+    network = restored(own, 0, "dense-classifier", about["runs"][0]["arguments"])
+    taken = network(torch.from_numpy(given["x"]).unsqueeze(1) / 255).argmax(1).numpy() == given["y"]
+    row = runs[(runs["variant"] == "none") & (runs["seed"] == 0)].iloc[0]
+    assert row["train_accuracy"] == pytest.approx(taken[given["split"] == 0].mean())
+    assert row["test_accuracy"] == pytest.approx(taken[given["split"] == 1].mean())
+
+
+def test_a_dense_classifier_is_trained_on_the_cpu_only():
+    own = COMMON | CLASSIFIER | {"architecture": "dense-classifier", "layer": "code", "device": "cuda", "graph": None}
+    with pytest.raises(ValueError, match=r"device.*cpu, where all seeds of dense classifiers are trained at once"):
+        DenseModel.model_validate(own | {"variants": [{"name": "none"}]})
+
+
 def test_alignment_of_capsules(tmp_path):
     data = images(tmp_path, 40, 17)
     model = CapsuleModel.model_validate(
@@ -552,6 +579,11 @@ def test_entries_that_do_not_fit_are_refused(tmp_path, name, change, sentence):
             MapModel,
             {"architecture": "map-classifier", "layer": "code"},
             "a graph of 64 nodes, one a unit of the layer code",
+        ),
+        (
+            DenseModel,
+            {"architecture": "dense-classifier", "layer": "code", "arguments": {"nodes": 12}},
+            "a graph of 12 nodes, one a unit of the layer code",
         ),
         (
             MapPerceptronModel,

@@ -187,7 +187,8 @@ def test_features_take_the_place_of_the_data(labels, tmp_path):
     file = tmp_path / "features.safetensors"
     io.save_tensors(file, tensors, {})
     functions = [
-        {"function": "kde", "bandwidth": 1.0},
+        {"function": "kde", "bandwidth": 1.0, "log": False, "name": "kde"},
+        {"function": "kde", "bandwidth": 0.5, "log": True, "name": "log-kde"},
         {"function": "margin"},
         {"function": "column", "column": "hidden"},
         {"function": "distrust", "labels": "predicted"},
@@ -197,8 +198,10 @@ def test_features_take_the_place_of_the_data(labels, tmp_path):
     table, graphs = io.load_table(made["influence"]), Graphs(made["graph"])
     for seed in (0, 1):
         x, graph = tensors[f"seed{seed}.x"], graphs.graph(seed, 3)
+        trained = (x, tensors["predicted"], tensors["train.x"], tensors["train.y"])
         expected = {
-            "kde": signals.kernel_density(x, tensors["predicted"], tensors["train.x"], tensors["train.y"], 1.0),
+            "kde": signals.kernel_density(*trained, 1.0),
+            "log-kde": signals.kernel_density(*trained, 0.5, log=True),
             "margin": signals.prediction_margin(tensors["scores"]),
             "hidden": tensors["hidden"],
             "distrust-predicted": signals.distrust(graph, tensors["predicted"]),

@@ -111,6 +111,7 @@ def test_kl_marks_what_is_active() -> None:
 def test_preference_is_drawn_by_its_distance_below_the_median(paths: SimpleNamespace) -> None:
     sweep = table(paths, "sweep")
     figure = thesis_plots.preference(sweep, seed=1)
+    sweep = sweep[~sweep["reported"]]
     drawn = {}
     for axes, (reading, alpha) in zip(figure.axes, [(r, a) for r in ("activation", "A") for a in ALPHAS], strict=True):
         own = sweep[(sweep["seed"] == 1) & (sweep["reading"] == reading) & (sweep["alpha"] == alpha)]
@@ -129,21 +130,25 @@ def test_preference_is_drawn_by_its_distance_below_the_median(paths: SimpleNames
     assert set(drawn.values()) == {0, 1}
     assert sum(drawn.values()) == 6
     assert {"plateau", "chosen", "not converged", "other seeds", "median"} <= set(texts(figure))
+    linear = thesis_plots.preference(sweep[~sweep["median"]].assign(preference=-sweep["iterations"] / 100), seed=1)
+    assert "preference" in texts(linear)
+    assert all(axes.get_xscale() == "linear" and axes.xaxis_inverted() for axes in linear.axes)
 
 
 def test_clusters_draws_every_seed_and_what_the_paper_gives(paths: SimpleNamespace) -> None:
     sweep = table(paths, "sweep")
-    theirs = pd.DataFrame({"reading": ["activation", "activation"], "alpha": [-1.0, 1.0], "clusters": [9, 11]})
+    theirs = pd.DataFrame({"reading": ["activation"], "low": [5], "high": [11]})
     figure = thesis_plots.clusters(sweep, theirs)
     for axes, reading in zip(figure.axes, ("activation", "A"), strict=True):
         own = sweep[sweep["chosen"] & (sweep["reading"] == reading)]
         for converged in (True, False):
             counts = sorted(own.loc[own["converged"] == converged, "clusters"])
             assert sorted(y for _, y in points(axes, hollow=not converged)) == counts
-        bars = [line for line in axes.lines if line.get_marker() == "_"]
-        assert [list(np.asarray(bar.get_ydata())) for bar in bars] == [[9, 11] if reading == "activation" else []]
-    assert "reported in the paper" in texts(figure)
-    assert "reported in the paper" not in texts(thesis_plots.clusters(sweep))
+        bands = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches]
+        expected = [pytest.approx((5, 11))] if reading == "activation" else []
+        assert [(band.y0, band.y1) for band in bands] == expected
+    assert "range reported in the paper" in texts(figure)
+    assert "range reported in the paper" not in texts(thesis_plots.clusters(sweep))
 
 
 def test_sizes_draws_the_sets_and_the_hidden_neurons_in_the_critical_one(paths: SimpleNamespace) -> None:
@@ -215,7 +220,7 @@ def test_bad_input_is_named_in_one_sentence(paths: SimpleNamespace) -> None:
         (lambda: thesis_plots.kl(pd.DataFrame({"seed": [], "latent": [], "kl": []})), "no rows"),
         (lambda: thesis_plots.preference(sweep, seed=9), "seed 9 is not in the table; it has 0, 1"),
         (lambda: thesis_plots.preference(sweep[sweep["median"]]), "below the median"),
-        (lambda: thesis_plots.clusters(sweep, pd.DataFrame({"alpha": [1]})), "lacks reading, clusters"),
+        (lambda: thesis_plots.clusters(sweep, pd.DataFrame({"low": [1]})), "lacks reading, high"),
     ]
     for call, sentence in cases:
         with pytest.raises(InputError, match=sentence):
@@ -260,7 +265,7 @@ def test_how_seeds_are_cut_into_blocks_does_not_show(name: str, paths: SimpleNam
 
 def test_settings_reach_the_figures(paths: SimpleNamespace, tmp_path: Path) -> None:
     plain = draw(paths, tmp_path / "a/clusters.png").read_bytes()
-    rows = [{"reading": "A", "alpha": -1, "clusters": 9}]
+    rows = [{"reading": "A", "low": 5, "high": 9}]
     assert draw(paths, tmp_path / "b/clusters.png", reported=rows).read_bytes() != plain
     plain = draw(paths, tmp_path / "a/kl.png").read_bytes()
     assert draw(paths, tmp_path / "b/kl.png", active_above=0.5).read_bytes() != plain

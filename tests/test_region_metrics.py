@@ -128,7 +128,7 @@ def test_networks_count_their_regions_by_kind():
     assert row["entropy"] == pytest.approx(-(share * np.log2(share)).sum())
     assert [row[f"{kind}_regions"] for kind in ("mixed", "positive", "negative")] == [1, 2, 1]
     assert [row[f"{kind}_support"] for kind in ("mixed", "positive", "negative")] == [0.5, 0.15, 0.3]
-    assert row["mixed_truth"] == pytest.approx(0.38)
+    assert (row["mixed_truth"], row["mixed_taken"]) == (pytest.approx(0.38), pytest.approx(0.4))
     assert (row["silent_first"], row["silent"]) == (1, 0)
 
 
@@ -137,6 +137,7 @@ def test_a_network_that_takes_all_for_one_class_has_collapsed():
     row = region_metrics.networks(table, training()).iloc[0]
     assert (row["collapsed"], row["solved"], row["mixed_regions"], row["silent"]) == (1, 0, 0, 1)
     assert np.isnan(row["mixed_truth"])
+    assert np.isnan(row["mixed_taken"])
     solved = region_metrics.networks(regions_of([("01|1", 7, 7, 7, 7), ("00|1", 3, 0, 0, 3)]), training()).iloc[0]
     assert (solved["solved"], solved["collapsed"]) == (1, 0)
     # a silent region whose samples are taken for class 1 is not the paper's
@@ -282,12 +283,27 @@ def test_what_differs_from_the_papers_network_shows(changes, metric, value):
 def test_profiles():
     table = regions_of([("1|1", 40, 40, 30, 30), ("0|1", 35, 20, 19, 30), ("1|0", 15, 0, 5, 10), ("0|0", 10, 0, 0, 10)])
     found = region_metrics.profile(table, [0, 10, 15, 10])
-    assert found == {"kind_support": 0.35, "inside_support": 0.15, "inside_negative": 1, "inside_positive": 0}
+    assert found == {
+        "kind_support": 0.35,
+        "inside_support": 0.15,
+        "inside_negative": 1,
+        "inside_positive": 0,
+        "mostly_negative": 1,
+        "mostly_negative_support": 0.15,
+        "mostly_positive": 0,
+        "mostly_positive_support": 0,
+    }
     assert region_metrics.profile(table, [40, 0, 15, 0])["inside_positive"] == 1
     mixed = region_metrics.profile(table, [0, 35, 15, 0])
     assert (mixed["inside_support"], mixed["inside_negative"], mixed["inside_positive"]) == (0.35, 0, 0)
     none = region_metrics.profile(table, [1, 2, 3, 4])
     assert (none["inside_support"], none["inside_negative"], none["inside_positive"]) == (0, 0, 0)
+    # More than half of a region, which takes all of its samples for one class.
+    most = region_metrics.profile(table, [21, 35, 7, 6])
+    assert (most["mostly_positive"], most["mostly_positive_support"]) == (1, 0.4)
+    assert (most["mostly_negative"], most["mostly_negative_support"]) == (1, 0.1)
+    half = region_metrics.profile(table, [20, 35, 7, 5])
+    assert (half["mostly_positive"], half["mostly_negative"]) == (0, 0)
     for counts in ([1, 2, 3], [41, 0, 0, 0]):
         with pytest.raises(InputError, match="profile: "):
             region_metrics.profile(table, counts)

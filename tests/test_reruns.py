@@ -152,6 +152,35 @@ def clean(folder: Folder) -> None:
         shutil.rmtree(folder.path(name))
 
 
+def moved_function(folder: Folder) -> None:
+    """`distrust` goes into a file of its own; where it was, it is imported."""
+    text = folder.path("interneuron/signals.py").read_text()
+    cut = text[text.index("def distrust(") : text.index("def kernel_density(")]
+    head = text[: text.index("Float64 =")]
+    line = next(line for line in text.splitlines() if line.startswith("Float64 ="))
+    folder.path("interneuron/distrusts.py").write_text(f"{head}{line}\n\n\n{cut}")
+    place = "from interneuron.errors import InputError\n"
+    text = text.replace(cut, "").replace(place, f"from interneuron.distrusts import distrust\n{place}")
+    folder.path("interneuron/signals.py").write_text(text)
+
+
+def renamed_module(folder: Folder) -> None:
+    folder.path("interneuron/kernels.py").rename(folder.path("interneuron/kernel_functions.py"))
+    for path in folder.path("interneuron").glob("*.py"):
+        path.write_text(path.read_text().replace("interneuron.kernels", "interneuron.kernel_functions"))
+
+
+def swapped(folder: Folder) -> None:
+    """Two definitions change their names, and so their bodies."""
+    path = folder.path("interneuron/similarity.py")
+    text = (
+        path.read_text()
+        .replace("def individual_effects(", "def x(")
+        .replace("def _activations(", "def individual_effects(")
+    )
+    path.write_text(text.replace("def x(", "def _activations("))
+
+
 ENTRY = "config/studies/thesis-test.yaml"
 
 # Row: what is done, rules that have to run.
@@ -164,6 +193,26 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "edit a docstring": (edits(("interneuron/clustering.py", '"""', '"""Well: ')), set()),
     "reformat a file": (reformatted, set()),
+    "move a function into a file of its own": (moved_function, set()),
+    "rename a module": (renamed_module, set()),
+    "hoist an import": (
+        edits(
+            ("interneuron/gsr_metrics.py", "    from interneuron import coactivation\n", ""),
+            ("interneuron/gsr_metrics.py", "import checks, lattices", "import checks, coactivation, lattices"),
+        ),
+        set(),
+    ),
+    "import what nothing uses": (
+        edits(
+            (
+                "interneuron/data.py",
+                "import codecs\n",
+                "import codecs\nimport colorsys\n\nimport interneuron.lattices\n",
+            )
+        ),
+        set(),
+    ),
+    "swap the bodies of two definitions": (swapped, BELOW["cluster"]),
     "change a library function that one rule uses": (
         edits(
             ("interneuron/clustering.py", "def sweep(", "def sweep(*, unused=1, **options):\n    pass\n\n\ndef sweep(")

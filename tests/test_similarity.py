@@ -100,6 +100,19 @@ def test_individual_effects():
         individual_effects(y[0])
 
 
+def test_effects_that_differ_by_rounding_only_are_one_effect():
+    """A linear unit: the latent adds the same to every draw, and float32 rounds each sum otherwise."""
+    z = rng.normal(size=(40, 9)).astype(np.float32)
+    alphas = np.array([-3, -1, 0, 2], np.float32)
+    weights = rng.normal(size=9).astype(np.float32)
+    unit = np.stack([z @ weights + np.float32(0.7) * alpha for alpha in alphas])
+    y = np.stack([unit, np.maximum(unit, 0)], axis=-1)
+    assert (np.ptp(unit - unit.mean(axis=0), axis=1) > 0).any()
+    effects = individual_effects(y)
+    assert constant(effects[2].T).tolist() == [True, False]
+    np.testing.assert_allclose(effects[..., 0], (0.7 * (alphas - alphas.mean()))[:, None] * np.ones(40), atol=1e-5)
+
+
 def test_repeated_effects_average_their_own_draws():
     y = rng.normal(size=(3, 11, 4)).astype(np.float32)
     orders = np.stack([rng.permutation(11) for _ in range(3)])

@@ -250,6 +250,26 @@ def test_the_order_along_a_path_is_its_order():
     assert abs(mine @ vector) == pytest.approx(np.linalg.norm(vector), rel=1e-5)
 
 
+def test_the_effective_rank_is_that_of_roy_and_vetterli():
+    rng = np.random.default_rng(7)
+    turn = np.linalg.qr(rng.normal(size=(9, 9)))[0]
+    for n in (1, 3, 5):
+        even = np.kron(np.eye(n), [[1.0], [-1.0]])  # n directions, evenly: two samples at the ends of each
+        z = 4 + np.pad(even, ((0, 0), (0, 9 - n))) @ turn
+        assert structure.effective_rank(z) == pytest.approx(n)
+        assert structure.effective_rank(z, 2) == pytest.approx(n)
+        assert structure.large_directions(z) == n
+    z = rng.normal(size=(40, 9)) * np.geomspace(1, 1e-3, 9) + 5
+    # The singular values, by another road: roots of the eigenvalues of the centred product.
+    roots = np.sqrt(np.linalg.eigvalsh(np.cov(z.T) * 39))
+    p = roots / roots.sum()
+    assert structure.effective_rank(z) == pytest.approx(np.prod(p**-p))
+    q = roots**2 / (roots**2).sum()
+    assert structure.effective_rank(z, 2) == pytest.approx(np.prod(q**-q))
+    assert structure.large_directions(z, 0.01) == (roots > 0.01 * roots.max()).sum()
+    assert structure.effective_rank(np.full((6, 3), 0.1)) == structure.large_directions(np.full((6, 3), 0.1)) == 0
+
+
 def test_preferred_times_are_weighted_means():
     rng = np.random.default_rng(8)
     z, t = rng.normal(size=(30, 4)), rng.normal(size=30)
@@ -320,6 +340,12 @@ def test_pseudotime_along_a_line_and_across_a_gap():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
+        (
+            lambda: structure.effective_rank(np.zeros(4)),
+            r"activations have the shape \[4\], and take \[samples, nodes\]",
+        ),
+        (lambda: structure.effective_rank(np.zeros((4, 2)), 3), "the power is 3, and takes 1 or 2"),
+        (lambda: structure.large_directions(np.zeros((4, 2)), 1), "the share is 1, and takes 0 up to below 1"),
         (lambda: structure.class_maps(np.zeros((4, 2)), [0, 1], 2), r"\[4, 2\] and classes \[2\] do not fit"),
         (lambda: structure.class_maps(np.zeros((2, 2)), [0, 0], 2), r"classes have \[2, 0\] samples"),
         (lambda: structure.class_maps(np.zeros((2, 2)), [0, 2], 2), r"classes have \[1, 0, 1\] samples, and each of 2"),

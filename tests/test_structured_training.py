@@ -204,6 +204,32 @@ def test_the_stop_rule_ends_a_seed_under_its_previous_graph(monkeypatch):
     assert len(values(trained, "loss", 1)) == 20
 
 
+@pytest.mark.parametrize("k", [1, 2, 4, 8])
+def test_the_stop_rule_is_the_one_that_a_search_through_the_graph_gives(k):
+    """The rule from the released code's words: a graph in pieces is never installed, and training ends a little later.
+
+    Pieces are found by walking from neuron to neuron, without a Laplacian; distances by plain sums.
+    """
+    graph = Learned("knn", k, pretrain=6, rebuild=100, buffer=40, stop=True, grace=3)
+    trained = run(nodes=12, weights={"gsr": 0.5}, graph=graph)
+    pretrained = run(nodes=12, iterations=6)
+    for s in range(2):
+        rows = torch.randperm(80, generator=torch_generator(s, "buffer"))[:40]
+        z = embed(restored(pretrained.weights, s, **{**NETWORK, "nodes": 12}), X[rows]).double().numpy()
+        near = {i: sorted(set(range(12)) - {i}, key=lambda j: sum((z[:, i] - z[:, j]) ** 2))[:k] for i in range(12)}
+        pieces, left = 0, set(range(12))
+        while left:
+            pieces, front = pieces + 1, [left.pop()]
+            while front:
+                i = front.pop()
+                found = {j for j in left if j in near[i] or i in near[j]}
+                left -= found
+                front += found
+        assert trained.iterations[s] == (20 if pieces == 1 else 9)
+        assert trained.graphs[s].any() == (pieces == 1)
+        assert values(trained, "spectral_components", s) == [pieces]
+
+
 def test_training_ends_when_all_seeds_have_stopped():
     graph = Learned("knn", 1, pretrain=4, rebuild=2, buffer=20, stop=True, grace=5)
     trained = run(graph=graph, nodes=12, weights={"gsr": 0.5}, iterations=10_000)

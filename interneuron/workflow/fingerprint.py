@@ -1,21 +1,26 @@
-"""Fingerprints of code: what a script and all that it reaches here say, whatever they look like.
+"""Fingerprints of code: what a script and all that it reaches here say, wherever it stands and whatever it looks like.
 
-A script's fingerprint is a SHA-256 over the definitions (functions, classes, constants, imports) that it reaches in
+A script's fingerprint is a SHA-256 over the definitions (functions, classes, constants) that it reaches in
 `interneuron` and in its own folder, directly or through others, and over the statements that run whenever one of these
 modules is imported. Comments, docstrings and formatting are not in a syntax tree, or are taken out of it, so they do
 not count; nor does a function that nothing reaches.
 
-It takes too much rather than too little: a name counts wherever it stands, a class counts as a whole, and a module that
-is passed around as an object counts as a whole. What cannot be followed at all is refused: imports of computed names,
-`eval` and its like, and `interneuron` itself as an object. Of a `Registry`, an entry counts only if its name is said by
-the config (`names`) or by a string in the code that is reached.
+It is free of place. In the text of a definition a name of ours stands for the definition that it leads to, through
+imports and re-exports, and a name of another library for what was imported. So moving a function, renaming a module,
+hoisting an import and importing what nothing uses change no fingerprint. Each definition has a label: a hash of its
+text, refined by the labels of the definitions that it names until no more are told apart, as colours are in graphs. The
+fingerprint is that of the set of all labels reached.
+
+It takes too much rather than too little: a name counts wherever it stands unless it is a function's own variable, a
+class counts as a whole, and a module that is passed around as an object counts as a whole. What cannot be followed at
+all is refused: imports of computed names, `eval` and its like, and `interneuron` itself as an object. Of a `Registry`,
+an entry counts only if its name is said by the config (`names`) or by a string in the code that is reached.
 """
 
 import ast
-import copy
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -46,19 +51,21 @@ Reference = tuple[str, str]  # a module of ours and a name in it; "" is the impo
 
 @dataclass
 class _Piece:
-    """One definition, or the statements that run when a module is imported."""
+    """One definition, one entry of a registry, or the statements that run when a module is imported."""
 
     text: str = ""
+    targets: list[Reference] = field(default_factory=list)  # what the marks of the text stand for, in their order
     names: set[str] = field(default_factory=set)  # names of the module itself that it uses
     references: set[Reference] = field(default_factory=set)
     strings: set[str] = field(default_factory=set)
 
     @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()[:LENGTH]
+        return _hash(self.text)
 
     def add(self, other: "_Piece") -> None:
         self.text += other.text
+        self.targets += other.targets
         self.names |= other.names
         self.references |= other.references
         self.strings |= other.strings
@@ -69,7 +76,8 @@ class _Module:
     """One file in pieces: `start` is what importing it runs, the others are reached by name."""
 
     start: _Piece = field(default_factory=_Piece)
-    modules: dict[str, set[str]] = field(default_factory=dict)  # names that imports bind to modules of ours
+    imports: dict[str, set[Reference]] = field(default_factory=dict)  # names that imports bind to what is ours
+    foreign: dict[str, str] = field(default_factory=dict)  # and to what is of other libraries, by its full name
     pieces: dict[str, _Piece] = field(default_factory=dict)
     entries: dict[str, dict[str, _Piece]] = field(default_factory=dict)  # of registries, by their names
 
@@ -82,7 +90,7 @@ class Fingerprints:
         self._trees: dict[Path, tuple[ast.Module, bytes]] = {}
         self._modules: dict[Path, _Module] = {}
         self._files: dict[tuple[str, Path], Path | None] = {}
-        self._found: dict[tuple[str, frozenset[str]], dict[str, str]] = {}
+        self._found: dict[tuple[str, frozenset[str]], tuple[str, dict[str, str]]] = {}
 
     def of(self, step: str, names: Iterable[str] = ()) -> str:
         """Fingerprint of the script of a step, and of the files beside the code that it reads (`EXTRA`).
@@ -91,33 +99,40 @@ class Fingerprints:
 
         Raises InputError where a file is missing, is no Python, or has what cannot be followed.
         """
-        return digest(self.parts(step, names))
+        return self._of(step, names)[0]
 
     def parts(self, step: str, names: Iterable[str] = ()) -> dict[str, str]:
-        """Hash of each piece behind the script of a step, by its name for people.
+        """Hash of the text of each piece behind the script of a step, by its name for people.
 
         `interneuron.nets.build` is a definition, `interneuron.nets._ARCHITECTURES[judge]` an entry of a registry,
         `interneuron.nets` what runs when the module is imported, and `scripts/train.py` the same of the script.
         """
+        return self._of(step, names)[1]
+
+    def _of(self, step: str, names: Iterable[str]) -> tuple[str, dict[str, str]]:
         script = f"scripts/{step}.py"
         key = script, frozenset(names)
         if key not in self._found:
-            parts = _Walk(self, self.root / script, key[1]).parts()
+            walk = _Walk(self, self.root / script, key[1])
+            walk.run()
+            extra = {}
             for path in EXTRA.get(step, ()):
                 try:
-                    parts[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()[:LENGTH]
+                    extra[path] = _hash((self.root / path).read_text(encoding="utf-8"))
                 except OSError as error:
                     raise InputError(f"{path}: cannot be read ({error.strerror}), and {script} needs it") from None
-            self._found[key] = parts
+            self._found[key] = digest([walk.labels(), extra]), walk.parts() | extra
         return self._found[key]
 
     def definition(self, module: str, name: str) -> str:
         """Fingerprint of one definition of the library and all that it reaches."""
-        return digest(_Walk(self, self.root, frozenset()).of_definition(module, name))
+        walk = _Walk(self, self.root, frozenset())
+        walk.run((module, name))
+        return digest([walk.labels(), {}])
 
     def known(self) -> dict[str, dict[str, str]]:
         """The parts behind every fingerprint that was asked for."""
-        return {digest(parts): parts for parts in self._found.values()}
+        return dict(self._found.values())
 
     def file(self, module: str, folder: Path) -> Path | None:
         """File of one of our modules by its dotted name, or None: another library's."""
@@ -159,21 +174,14 @@ class _Walk:
 
     def __init__(self, of: Fingerprints, script: Path, names: frozenset[str]) -> None:
         self.of, self.script, self.strings = of, script, set(names)
-        self.found: dict[str, str] = {}
+        self.modules: dict[str, _Module] = {}
+        self.found: dict[Reference, _Piece] = {}
         self.waiting: dict[str, list[tuple[str, str, _Piece]]] = {}  # entries of registries, by name
         self.open: list[tuple[str, str, bool]] = []  # module, name, and whether another module asks for it
 
-    def parts(self) -> dict[str, str]:
-        shown = self.script.relative_to(self.of.root).as_posix()
-        self._take("", shown, self.of.module(self.script, None).start)
-        return self._walk(shown)
-
-    def of_definition(self, module: str, name: str) -> dict[str, str]:
-        self.open.append((module, name, True))
-        return self._walk("")
-
-    def _walk(self, shown: str) -> dict[str, str]:
-        """`found`, when all that is open and what it leads to has been taken; `shown` is the script's name."""
+    def run(self, first: Reference = ("", "")) -> None:
+        """Find all that is reached from a definition, or from the start of the script."""
+        self.open.append((*first, True))
         seen: set[tuple[str, str, bool]] = set()
         while self.open:
             asked = module, name, outside = self.open.pop()
@@ -183,29 +191,79 @@ class _Walk:
             content = self._module(module)
             for end in range(1, module.count(".") + 1):
                 self.open.append((module.rsplit(".", end)[0], "", True))
-            if outside:
-                self.open += [(target, "*", True) for target in sorted(content.modules.get(name, ()))]
             # Importing a module runs its statements, whatever is wanted of it.
-            self._take(module, module or shown, content.start)
+            self._take(module, "", content.start)
+            if outside:
+                self.open += [(*reference, True) for reference in sorted(content.imports.get(name, ()))]
             for wanted in [*content.pieces, *content.entries] if name == "*" else [name]:
                 if wanted in content.pieces:
-                    self._take(module, f"{module or shown}.{wanted}", content.pieces[wanted])
+                    self._take(module, wanted, content.pieces[wanted])
                 for key, piece in content.entries.get(wanted, {}).items():
-                    self.waiting.setdefault(key, []).append((module, f"{module or shown}.{wanted}[{key}]", piece))
+                    self.waiting.setdefault(key, []).append((module, f"{wanted}[{key}]", piece))
                     self._open_entries([key])
-        return self.found
+
+    def parts(self) -> dict[str, str]:
+        """Hash of the text of each piece, by its name for people."""
+        shown = self.script.relative_to(self.of.root).as_posix()
+        return {
+            ".".join(filter(None, (module or shown, name))): piece.digest
+            for (module, name), piece in self.found.items()
+        }
+
+    def labels(self) -> list[str]:
+        """The labels of all pieces, sorted, each once."""
+        targets = {key: [self._resolved(target) for target in piece.targets] for key, piece in self.found.items()}
+        labels = {key: piece.digest for key, piece in self.found.items() if piece.text}
+        count = 0
+        while len(set(labels.values())) > count:
+            count = len(set(labels.values()))
+            labels = {
+                key: _hash(self.found[key].text + "".join(self._label(target, labels) for target in targets[key]))
+                for key in labels
+            }
+        return sorted(set(labels.values()))
+
+    def _label(self, target: Reference | str, labels: Mapping[Reference, str]) -> str:
+        if isinstance(target, str):
+            return target
+        if target[1] == "*":  # a module as an object: whatever is in it, by name
+            content = self._module(target[0])
+            inside = [f"{name}={labels.get((target[0], name), '')}" for name in sorted(content.pieces)]
+            return _hash("\n".join(inside))
+        return labels.get(target, "")
+
+    def _resolved(self, target: Reference) -> Reference | str:
+        """The definition that a reference leads to, through imports; of another library's thing the full name."""
+        seen: set[Reference] = set()
+        while target not in seen:
+            seen.add(target)
+            module, name = target
+            if name == "*" or module in EXCLUDED or (module and self.of.file(module, self.script.parent) is None):
+                return target
+            content = self._module(module)
+            if name in content.pieces:
+                return target
+            if name in content.foreign:
+                return content.foreign[name]
+            leads_to = content.imports.get(name)
+            if not leads_to:
+                return target
+            target = min(leads_to)
+        return target
 
     def _module(self, name: str) -> _Module:
-        path = self.of.file(name, self.script.parent) if name else self.script
-        assert path is not None
-        return self.of.module(path, name if name.split(".")[0] == PACKAGE else None)
+        if name not in self.modules:
+            path = self.of.file(name, self.script.parent) if name else self.script
+            assert path is not None
+            self.modules[name] = self.of.module(path, name if name.split(".")[0] == PACKAGE else None)
+        return self.modules[name]
 
-    def _take(self, module: str, shown: str, piece: _Piece) -> None:
-        if shown in self.found:
+    def _take(self, module: str, name: str, piece: _Piece) -> None:
+        if (module, name) in self.found:
             return
-        self.found[shown] = piece.digest
+        self.found[module, name] = piece
         self.open += [(*reference, True) for reference in sorted(piece.references)]
-        self.open += [(module, name, False) for name in sorted(piece.names)]
+        self.open += [(module, used, False) for used in sorted(piece.names)]
         new = piece.strings - self.strings
         self.strings |= new
         self._open_entries(sorted(new))
@@ -213,8 +271,8 @@ class _Walk:
     def _open_entries(self, names: Iterable[str]) -> None:
         for name in names:
             if name in self.strings:
-                for module, shown, piece in self.waiting.pop(name, []):
-                    self._take(module, shown, piece)
+                for module, entry, piece in self.waiting.pop(name, []):
+                    self._take(module, entry, piece)
 
 
 class _Reader:
@@ -222,65 +280,53 @@ class _Reader:
 
     def __init__(self, of: Fingerprints, path: Path, shown: str, module: str | None, docstrings: bool) -> None:
         self.of, self.folder, self.shown, self.docstrings = of, path.parent, shown, docstrings
-        self.library = module is not None
+        self.name, self.library = module or "", module is not None
         self.package = ""
         if module is not None:
             self.package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         self.loader = shown == f"{PACKAGE}/__init__.py"
         self.bound: dict[str, set[Reference]] = {}  # names that imports at the top bind to what is ours
-        self.ours: set[str] = set()  # these, and the file's own functions and classes, but for plain decorators
+        self.foreign: dict[str, str] = {}  # and to what is of other libraries, by its full name
+        self.own: set[str] = set()  # names that the file defines
+        self.ours: set[str] = set()  # `bound`, and the file's own functions and classes, but for plain decorators
 
     def read(self, tree: ast.Module) -> _Module:
-        module = _Module()
+        module = _Module(imports=self.bound, foreign=self.foreign)
         body = tree.body if self.docstrings or not _has_docstring(tree) else tree.body[1:]
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
-                self._bind(statement, self.bound)
+                self._bind(statement, self.bound, self.foreign)
         self.ours = {name for name in self.bound if not self._wraps(name)}
         self.ours |= {node.name for node in body if isinstance(node, _DEFINITIONS) and not _wraps(node)}
-        imported: set[str] = set()
+        self.own = {name for statement in body for name in self._defines(statement)}
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
-                imported.update(self._import(statement, module))
+                self._import(statement, module.start)
                 continue
-            names = _defined(statement) if not self._runs_ours(statement) else []
-            registry = _registry(statement)
+            names, registry = self._defines(statement), _registry(statement)
             if registry is not None:
                 things = module.entries.setdefault(names[0], {})
                 for key, value in registry:
-                    things[key] = self._piece(value)
+                    entry = _Piece(f"entry {key!r} of ", [(self.name, names[0])])
+                    entry.add(self._piece(value))
+                    things[key] = entry
             if not names:
                 module.start.add(self._piece(statement))
             for name in names:
                 module.pieces.setdefault(name, _Piece()).add(self._piece(statement, registry is not None))
-        module.modules = {
-            name: {target for target, what in references if what == "*" and target != PACKAGE}
-            for name, references in self.bound.items()
-        }
-        own = {*module.pieces, *module.entries}
-        everything = [module.start, *module.pieces.values(), *(p for e in module.entries.values() for p in e.values())]
-        for piece in everything:
-            piece.names &= own
-        used = set().union(*(piece.names for piece in everything))
-        for name in imported - used:
-            # What another library's import binds and nothing uses is imported for what the import does.
-            if name not in self.bound:
-                module.start.add(module.pieces[name])
         return module
 
-    def _import(self, statement: ast.Import | ast.ImportFrom, module: _Module) -> Iterator[str]:
-        """Each name that an import binds is a piece; what is ours is also run."""
-        module.start.references |= {(name, "") for name in self._modules(statement)}
-        for alias in statement.names:
-            name = alias.asname or alias.name.split(".")[0]
-            alone = copy.copy(statement)
-            alone.names = [alias]
-            piece = _Piece(text=normalised(ast.Module([alone], []))[0])
-            piece.references = {reference for reference in self.bound.get(name, ()) if reference[1] != "*"}
-            module.pieces.setdefault(name, _Piece()).add(piece)
-            if alias.name == "*" and name in self.bound:
-                module.start.references |= self.bound[name]
-            yield name
+    def _defines(self, statement: ast.stmt) -> list[str]:
+        return [] if self._runs_ours(statement) else _defined(statement)
+
+    def _import(self, statement: ast.Import | ast.ImportFrom, start: _Piece) -> None:
+        """What is ours is run by an import; all names at once, and what Python itself changes, are kept as they are."""
+        start.references |= {(name, "") for name in self._modules(statement)}
+        if isinstance(statement, ast.ImportFrom):
+            if any(alias.name == "*" for alias in statement.names):
+                start.references |= self.bound.get("*", set())
+            if statement.module == "__future__" or (statement.names[0].name == "*" and "*" not in self.bound):
+                start.add(_Piece(normalised(statement)))
 
     def _piece(self, node: ast.AST, shell: bool = False) -> _Piece:
         """What a node says and uses; of a registry's `shell` the entries are left out."""
@@ -289,13 +335,15 @@ class _Reader:
             assert isinstance(node.value, ast.Call)
             call = ast.Call(node.value.func, [*node.value.args[:1], ast.Dict([], [])], node.value.keywords)
             node = ast.Assign(node.targets if isinstance(node, ast.Assign) else [node.target], call)
-        text, nodes = normalised(node, self.docstrings)
-        piece = _Piece(text)
+        piece = _Piece()
         bound = {name: set(references) for name, references in self.bound.items()}
+        foreign, inside = dict(self.foreign), set[str]()
         literal: set[ast.expr] = set()  # calls such as import_module("interneuron.nets"), which can be followed
+        nodes = _inside(node, self.docstrings)
         for inner in nodes:
             if isinstance(inner, ast.Import | ast.ImportFrom):
-                self._bind(inner, bound)
+                self._bind(inner, bound, foreign)
+                inside |= {alias.asname or alias.name.split(".")[0] for alias in inner.names}
                 piece.references |= {(name, "") for name in self._modules(inner)}
             elif isinstance(inner, ast.Call) and _last_name(inner.func) in _DYNAMIC:
                 first = inner.args[0] if len(inner.args) == 1 and not inner.keywords else None
@@ -304,29 +352,15 @@ class _Reader:
                     piece.references |= {(name, "*") for name in self._existing(first.value, inner)}
             elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                 piece.strings.add(inner.value)
-        bases: set[ast.expr] = set()
         for inner in nodes:
-            if isinstance(inner, ast.Attribute):
-                bases.add(inner.value)
-                if inner not in bases:
-                    piece.references.update(self._chain(inner, bound))
-            elif isinstance(inner, ast.Name):
-                piece.names.add(inner.id)
-                for module, name in bound.get(inner.id, ()):
-                    if name == "*" and inner not in bases:
-                        if module == PACKAGE:
-                            what = f"{inner.id} is used as an object, where only {inner.id}.<room> can be followed"
-                            raise self._refused(inner, what)
-                        piece.references.add((module, "*"))
-                    elif name != "*":
-                        piece.references.add((module, name))
-                if inner.id in _EVALUATES:
-                    raise self._refused(inner, inner.id)
-            elif isinstance(inner, ast.FunctionDef) and inner.name == "__init_subclass__":
+            if isinstance(inner, ast.Name) and inner.id in _EVALUATES:
+                raise self._refused(inner, inner.id)
+            if isinstance(inner, ast.FunctionDef) and inner.name == "__init_subclass__":
                 raise self._refused(inner, "__init_subclass__, which runs for classes that other modules define")
             last = _last_name(inner)
             if (last in _FOREIGN or (last in _DYNAMIC and inner not in literal)) and not self.loader:
                 raise self._refused(inner, f"{last} with a name that is only known when it runs")
+        piece.text = _Text(self, piece, bound, foreign, inside).of(node)
         return piece
 
     def _runs_ours(self, statement: ast.stmt) -> bool:
@@ -361,19 +395,25 @@ class _Reader:
             definitions.append([node for node in body if isinstance(node, _DEFINITIONS) and node.name == name])
         return all(len(nodes) == 1 and _wraps(nodes[0]) for nodes in definitions)
 
-    def _bind(self, node: ast.Import | ast.ImportFrom, bound: dict[str, set[Reference]]) -> None:
-        """Local names that an import binds: to a module of ours (`*`), or to a name in one."""
+    def _bind(
+        self, node: ast.Import | ast.ImportFrom, bound: dict[str, set[Reference]], foreign: dict[str, str]
+    ) -> None:
+        """Names that an import binds: to a module of ours (`*`), to a name in one, or to what another library has."""
         if isinstance(node, ast.Import):
             for alias in node.names:
+                top = alias.name.split(".")[0]
+                name, what = alias.asname or top, alias.name if alias.asname else top
                 if self._is_ours(alias.name):
-                    top = alias.name.split(".")[0]
-                    bound.setdefault(alias.asname or top, set()).add((alias.name if alias.asname else top, "*"))
+                    bound.setdefault(name, set()).add((what, "*"))
+                else:
+                    foreign[name] = what
             return
         base = self._base(node)
         for alias in node.names:
             if alias.name in _FOREIGN or (alias.name in _DYNAMIC and alias.asname):
                 raise self._refused(node, f"{alias.name}, which imports by name")
         if not self._is_ours(base):
+            foreign |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
             return
         for alias in node.names:
             if alias.name == "*" and base == PACKAGE:
@@ -404,29 +444,6 @@ class _Reader:
             for alias in node.names:
                 if self.of.file(f"{base}.{alias.name}", self.folder) is not None:
                     yield f"{base}.{alias.name}"
-
-    def _chain(self, node: ast.Attribute, bound: dict[str, set[Reference]]) -> Iterator[Reference]:
-        """What `interneuron.nets.build` reaches: the lazy loader imports rooms on the way."""
-        names: list[str] = []
-        start: ast.expr = node
-        while isinstance(start, ast.Attribute):
-            names.append(start.attr)
-            start = start.value
-        if not isinstance(start, ast.Name):
-            return
-        for module, name in bound.get(start.id, ()):
-            if name != "*":
-                continue
-            rest = list(reversed(names))
-            while rest and self.of.file(f"{module}.{rest[0]}", self.folder) is not None:
-                module = f"{module}.{rest.pop(0)}"
-                yield module, ""
-            if rest:
-                yield module, rest[0]
-            elif module == PACKAGE:
-                raise self._refused(node, f"{start.id} is used as an object, where only a room can be followed")
-            else:
-                yield module, "*"
 
     def _existing(self, name: str, node: ast.AST) -> Iterator[str]:
         """`name` and the packages it lies in, where they are ours."""
@@ -481,9 +498,12 @@ def _wraps(statement: ast.stmt) -> bool:
     )
 
 
-def _plain(target: ast.expr) -> list[str]:
-    if isinstance(target, ast.Tuple):
+def _plain(target: ast.expr | None) -> list[str]:
+    """Names that an assignment to a target binds."""
+    if isinstance(target, ast.Tuple | ast.List):
         return [name for element in target.elts for name in _plain(element)]
+    if isinstance(target, ast.Starred):
+        return _plain(target.value)
     return [target.id] if isinstance(target, ast.Name) else []
 
 
@@ -514,46 +534,195 @@ def _last_name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def normalised(tree: ast.AST, docstrings: bool = False) -> tuple[str, list[ast.AST]]:
-    """A syntax tree as text, without positions and docstrings, and its nodes, each before the nodes inside it.
+def normalised(tree: ast.AST, docstrings: bool = False) -> str:
+    """A syntax tree as text, without positions and docstrings.
 
     The text is the same under every supported Python, unlike `ast.dump`: fields come and go between versions (3.12
     added an empty `type_params`), so empty ones are left out. `docstrings` keeps docstrings, for code that reads them.
     """
-    pieces: list[str] = []
-    nodes: list[ast.AST] = []
-    _dump(tree, pieces.append, nodes.append, docstrings)
-    return "".join(pieces), nodes
+    return _Plain(docstrings).of(tree)
+
+
+def _inside(tree: ast.AST, docstrings: bool) -> list[ast.AST]:
+    """All nodes of a syntax tree, docstrings left out as they are from its text."""
+    nodes, done = [tree], 0
+    while done < len(nodes):
+        node = nodes[done]
+        done += 1
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if type(value) is list:
+                skipped = name == "body" and not docstrings and _has_docstring(node)
+                nodes += [item for item in value[skipped:] if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST):
+                nodes.append(value)
+    return nodes
 
 
 # Said by the place of the node that has it, or no part of what the code does.
 _SKIPPED = frozenset({"ctx", "kind", "type_comment"})
 
 
-def _dump(value: Any, write: Any, visit: Any, docstrings: bool) -> None:
-    if isinstance(value, ast.AST):
-        visit(value)
-        write(type(value).__name__ + "(")
-        for name in value._fields:
-            if name in _SKIPPED:
+class _Plain:
+    """Writes a syntax tree as text."""
+
+    def __init__(self, docstrings: bool) -> None:
+        self.docstrings = docstrings
+        self.pieces: list[str] = []
+
+    def of(self, tree: ast.AST) -> str:
+        self.node(tree)
+        return "".join(self.pieces)
+
+    def node(self, node: ast.AST) -> None:
+        """Write a node, field by field."""
+        kind, write = type(node), self.pieces.append
+        write(kind.__name__ + "(")
+        for name in kind._fields:
+            value: Any = getattr(node, name, None)
+            if value is None or value == [] or name in _SKIPPED:
                 continue
-            field: Any = getattr(value, name, None)
-            if name == "body" and not docstrings and _has_docstring(value):
-                field = field[1:]
-            if field is None or field == []:
-                continue
+            if name == "body" and not self.docstrings and _has_docstring(node):
+                value = value[1:]
+                if not value:
+                    continue
             write(name + "=")
-            _dump(field, write, visit, docstrings)
+            if type(value) is not list:
+                self.field(node, name, value)
+            else:
+                write("[")
+                for item in value:
+                    self.field(node, name, item)
+                write("]")
             write(",")
         write(")")
-    elif isinstance(value, list):
-        write("[")
-        for item in value:
-            _dump(item, write, visit, docstrings)
-            write(",")
-        write("]")
-    else:
-        write(repr(value))
+
+    def field(self, node: ast.AST, name: str, value: Any) -> None:
+        """Write the value of a field of a node, or one of its values."""
+        if isinstance(value, ast.AST):
+            self.node(value)
+        else:
+            self.pieces.append(repr(value))
+        self.pieces.append(",")
+
+
+class _Text(_Plain):
+    """Writes a definition so that its text is free of place, and gives its piece what it uses.
+
+    A name that is ours becomes `@` and the definition's own name, with the definition among the piece's targets; a name
+    of another library becomes `<its full name>`; imports are left out. A function's own variables stay as they are.
+    """
+
+    def __init__(
+        self,
+        reader: _Reader,
+        piece: _Piece,
+        bound: Mapping[str, set[Reference]],
+        foreign: Mapping[str, str],
+        imported: Set[str],
+    ) -> None:
+        super().__init__(reader.docstrings)
+        self.reader, self.piece, self.bound, self.foreign, self.imported = reader, piece, bound, foreign, imported
+        self.variables: list[set[str]] = []  # of the functions around the node
+        self.of_functions: dict[ast.AST, set[str]] = {}
+
+    def field(self, node: ast.AST, name: str, value: Any) -> None:
+        if isinstance(value, ast.Import | ast.ImportFrom):
+            return
+        inner = name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if inner:
+            self.variables.append(self._variables(node))
+        super().field(node, name, value)
+        if inner:
+            self.variables.pop()
+
+    def _variables(self, function: Any) -> set[str]:
+        if function not in self.of_functions:
+            self.of_functions[function] = _variables(function) - self.imported
+        return self.of_functions[function]
+
+    def node(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Attribute) and self._chain(node):
+            return
+        if not isinstance(node, ast.Name) or any(node.id in variables for variables in self.variables):
+            super().node(node)
+            return
+        name = node.id
+        if not isinstance(node.ctx, ast.Load):
+            self.piece.names |= {name} & self.reader.own
+            super().node(node)
+        elif name in self.bound:
+            for module, what in sorted(self.bound[name]):
+                if (module, what) == (PACKAGE, "*"):
+                    refused = f"{name} is used as an object, where only {name}.<room> can be followed"
+                    raise self.reader._refused(node, refused)
+                self._mark(module, what)
+        elif name in self.reader.own:
+            self.piece.names.add(name)
+            self._mark(self.reader.name, name)
+        elif name in self.foreign:
+            self.pieces.append(f"<{self.foreign[name]}>")
+        else:
+            super().node(node)
+
+    def _mark(self, module: str, name: str) -> None:
+        self.pieces.append(f"@{name}")
+        self.piece.targets.append((module, name))
+        if module != self.reader.name:
+            self.piece.references.add((module, name))
+
+    def _chain(self, node: ast.Attribute) -> bool:
+        """Write what `interneuron.nets.build` leads to; False where the chain starts from no module of ours.
+
+        The lazy loader imports rooms on the way.
+        """
+        names: list[str] = []
+        start: ast.expr = node
+        while isinstance(start, ast.Attribute):
+            names.append(start.attr)
+            start = start.value
+        if not isinstance(start, ast.Name) or any(start.id in variables for variables in self.variables):
+            return False
+        modules = sorted(module for module, name in self.bound.get(start.id, ()) if name == "*")
+        if not modules or len(modules) < len(self.bound[start.id]):
+            return False
+        for module in modules:
+            rest = list(reversed(names))
+            while rest and self.reader.of.file(f"{module}.{rest[0]}", self.reader.folder) is not None:
+                module = f"{module}.{rest.pop(0)}"
+                self.piece.references.add((module, ""))
+            if not rest and module == PACKAGE:
+                raise self.reader._refused(node, f"{start.id} is used as an object, where only a room can be followed")
+            self._mark(module, rest.pop(0) if rest else "*")
+            self.pieces += [f".{name}" for name in rest]
+        return True
+
+
+def _variables(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:
+    """A function's own variables: its parameters, and what the statements of its body bind.
+
+    What expressions and nested functions bind is not among them, so that such names count wherever they stand.
+    """
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    found = {argument.arg for argument in every if argument is not None}
+    shared: set[str] = set()
+    open_: list[Any] = list(function.body) if isinstance(function.body, list) else []
+    while open_:
+        node = open_.pop()
+        if isinstance(node, _DEFINITIONS):
+            found.add(node.name)
+            continue
+        if isinstance(node, ast.Global | ast.Nonlocal):
+            shared.update(node.names)
+        elif isinstance(node, ast.ExceptHandler):
+            found.add(node.name or "")
+        targets = [getattr(node, "target", None), *getattr(node, "targets", ())]
+        targets += [item.optional_vars for item in getattr(node, "items", ())]
+        found.update(name for target in targets for name in _plain(target))
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            open_ += getattr(node, name, ())
+    return found - shared
 
 
 def _has_docstring(node: ast.AST) -> bool:
@@ -575,3 +744,7 @@ def strings(value: Any) -> set[str]:
 def digest(value: Any) -> str:
     """Short SHA-256 of plain JSON data, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:LENGTH]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]

@@ -388,10 +388,14 @@ class Plan:
 
 
 def reported_clusters(study: entries.Study) -> list[dict[str, Any]]:
-    """The paper's numbers of clusters by reading and alpha, as the study's claims have them."""
-    rows = [
-        {"reading": claim.where["reading"], "alpha": float(claim.where["alpha"]), "clusters": float(claim.reported)}
-        for claim in study.claims
-        if claim.metric == "clusters" and {"reading", "alpha"} <= claim.where.keys() and claim.reported.isdecimal()
+    """The paper's range of the numbers of clusters by reading, as the study's claims have it."""
+    ends: dict[str, dict[str, float]] = {"low": {}, "high": {}}
+    for claim in study.claims:
+        for end, metric in (("low", "plateau_clusters_min"), ("high", "plateau_clusters_max")):
+            if claim.metric == metric and "reading" in claim.where and claim.reported.isdecimal():
+                ends[end][str(claim.where["reading"])] = float(claim.reported)
+    return [
+        {"reading": reading, "low": low, "high": ends["high"][reading]}
+        for reading, low in ends["low"].items()
+        if reading in ends["high"]
     ]
-    return [row for i, row in enumerate(rows) if row not in rows[:i]]

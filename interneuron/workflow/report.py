@@ -134,8 +134,9 @@ CAPTIONS = {
     ),
     "variants.png": "What each training came to: a mark a seed, the line their median.",
     "modules.png": (
-        "Components of the graph that the neurons learned, by the number of independent modules in the data: mean over "
-        "the trials and its 95 % interval, counted in two ways; dashed, one component a module, as the paper states."
+        "Components of the graph that the neurons learned, counted in two ways, and directions of their embedding "
+        "(singular values above a tenth of the largest), by the number of independent modules in the data: mean over "
+        "the trials and its 95 % interval; dashed, one a module, as the paper states of the components."
     ),
     "components.png": (
         "Learned graphs as matrices, neurons sorted by component; lines part components, and each title gives their "

@@ -163,8 +163,16 @@ def _changed_settings(old: Mapping[str, Any], new: Mapping[str, Any], known: "_K
         yield "its code has changed (what it was is not recorded)"
         return
     yield from _some("{} has changed", [name for name in sorted(now) if name in before and before[name] != now[name]])
-    yield from _some("{} is used now", sorted(now.keys() - before.keys()))
-    yield from _some("{} is not used any more", sorted(before.keys() - now.keys()))
+    yield from _some("{} is used now", _only(now, before))
+    yield from _some("{} is not used any more", _only(before, now))
+
+
+def _only(parts: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
+    """Names of parts that others lack; what says the same there under another module's name has only moved."""
+    elsewhere = {(name.rpartition(".")[2], digest) for name, digest in others.items()}
+    return sorted(
+        name for name in parts.keys() - others.keys() if (name.rpartition(".")[2], parts[name]) not in elsewhere
+    )
 
 
 def _changed_inputs(made: Record, inputs: list[str], known: "_Known") -> Iterable[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from interneuron.workflow.config.fields import Count, Entry, Index, Positive, Share, Text, once, sorted_once
+from interneuron.workflow.config.fields import Count, Entry, Index, Name, Positive, Share, Text, once, sorted_once
 from interneuron.workflow.refusals import RefusedError
 
 Ks = Annotated[list[Count], Field(min_length=1), AfterValidator(sorted_once)]
@@ -93,6 +93,12 @@ class KernelDensity(_Function):
 
     function: Literal["kde"] = Field(description="The explanation function: `kde`.")
     bandwidth: Positive = Field(description="Of the kernel exp(-|a - b|² / bandwidth²).", examples=[4.47])
+    log: bool = Field(default=False, description="Whether f is the density's logarithm.")
+    name: Name = Field(default="kde", description="Its name in tables.", examples=["log-kde"])
+
+    @property
+    def key(self) -> str:
+        return self.name
 
 
 class PredictionMargin(_Function):

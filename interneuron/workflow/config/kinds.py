@@ -142,6 +142,7 @@ KINDS = {
             "map-classifier",
             "convolved-map",
             "map-perceptron",
+            "dense-classifier",
             "capsule-net",
             "wavelet-classifier",
         ),

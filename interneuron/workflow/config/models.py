@@ -10,6 +10,7 @@ from interneuron.workflow.config.structured import (
     AutoencoderModel,
     CapsuleModel,
     ConvolvedMapModel,
+    DenseModel,
     MapModel,
     MapPerceptronModel,
     Regularization,
@@ -320,6 +321,7 @@ Model = (
     | MapModel
     | ConvolvedMapModel
     | MapPerceptronModel
+    | DenseModel
     | CapsuleModel
     | WaveletModel
 )

@@ -64,11 +64,29 @@ class Reading(Entry):
 
 
 class Preferences(Entry):
-    """The sweep of preferences: a log grid from `low` up to the median similarity."""
+    """The sweep of preferences: a log grid from the median similarity down to `low`, or a linear one from `high`."""
 
     low: Annotated[float, Field(lt=0, allow_inf_nan=False)] = Field(default=-100.0, description="Lowest preference.")
-    near: Positive = Field(default=0.1, description="Distance of the second preference from the median similarity.")
+    high: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Highest preference of a linear grid; without it the grid is a log one.",
+        examples=[0.5],
+    )
+    near: Positive = Field(
+        default=0.1, description="On a log grid, distance of the second preference from the median similarity."
+    )
     count: Annotated[int, Field(ge=2)] = Field(default=16, description="Number of preferences.")
+    reported: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="One more preference, which a paper names: run beside the sweep, and told by itself.",
+        examples=[0.1],
+    )
+
+    @model_validator(mode="after")
+    def _falls(self) -> "Preferences":
+        if self.high is not None and self.high <= self.low:
+            raise RefusedError("high", self.high, f"more than low, {self.low:g}")
+        return self
 
 
 class Cluster(Entry):

@@ -326,7 +326,7 @@ class _Classifier(_Regularised):
     def _units(self) -> dict[str, int]:
         """Units of the layers whose number the entry tells; of the others, the job says what does not fit."""
         arguments = getattr(self, "arguments", None)
-        if isinstance(arguments, MapArguments):
+        if isinstance(arguments, MapArguments | DenseArguments):
             return {"code": arguments.nodes}
         if isinstance(arguments, PerceptronArguments):
             return {f"{kind}{i}": n for i, n in enumerate(arguments.hidden, 1) for kind in ("linear", "relu")}
@@ -371,6 +371,28 @@ class MapPerceptronModel(_Classifier):
         description="The network: `map-perceptron`; its layers are `linear1`, `relu1`, `linear2`, ..."
     )
     arguments: PerceptronArguments = Field(description="Arguments of the architecture.")
+
+
+class DenseArguments(Entry):
+    """Shape of a classifier of dense layers with a map of neurons; sizes of images come from the data."""
+
+    hidden: Annotated[list[Count], Field(min_length=1)] = Field(
+        default=[128], description="Units of the hidden layers before the map, in order."
+    )
+    nodes: Count = Field(default=64, description="Units of the map.")
+
+
+class DenseModel(_Classifier):
+    """A classifier of dense layers whose last hidden layer is a map of neurons."""
+
+    architecture: Literal["dense-classifier"] = Field(description="The network: `dense-classifier`; its map is `code`.")
+    arguments: DenseArguments = Field(default_factory=DenseArguments, description="Arguments of the architecture.")
+
+    @model_validator(mode="after")
+    def _processor(self) -> "DenseModel":
+        if self.device != "cpu":
+            raise RefusedError("device", self.device, "cpu, where all seeds of dense classifiers are trained at once")
+        return self
 
 
 class CapsuleModel(_Classifier):
