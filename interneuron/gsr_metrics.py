@@ -103,17 +103,18 @@ def components(graph: "Tensor", z: "Tensor", above: float, below: float) -> list
     `coactivation.components` and `structure.effective_rank` do.
     """
     # It takes torch, which the metrics do without.
-    from interneuron import coactivation
+    from interneuron import coactivation, tensor_checks
 
     silent = coactivation.silent(z)
+    values = tensor_checks.numbers("activations", z).detach().cpu()
     found = {
         "components": int(coactivation.components(graph, above, ~silent)),
         "spectral_components": (spectral := int(coactivation.spectral_components(graph, below))),
         "connected": float(spectral == 1),
         "silent": int(silent.sum()),
-        "effective_rank": structure.effective_rank(z),
-        "effective_dimensions": structure.effective_rank(z, 2),
-        "directions": structure.large_directions(z),
+        "effective_rank": structure.effective_rank(values),
+        "effective_dimensions": structure.effective_rank(values, 2),
+        "directions": structure.large_directions(values),
     }
     return [{"metric": name, "value": float(value)} for name, value in found.items()]
 
@@ -169,15 +170,14 @@ def supernodes(
 
 def _by_pairs(maps: Float64, labels: npt.NDArray[np.int64], size: int) -> list[Row]:
     """The looser count of `supernodes`; maps [classes, nodes], -1 of silent nodes."""
-    clusters = maps.reshape(-1, size, maps.shape[1])
-    count = labels.max() + 1
-    means = np.stack([clusters[:, :, labels == part].mean((1, 2)) for part in range(count)])
-    own = means.argmax(1)
+    clusters = [maps[first : first + size] for first in range(0, len(maps), size)]
+    of_parts = [np.flatnonzero(labels == part) for part in range(labels.max() + 1)]
+    own = np.array([np.argmax([cluster[:, nodes].mean() for cluster in clusters]) for nodes in of_parts])
     pairs = np.mean([(own == cluster).sum() == 1 for cluster in own])
     parts = []
-    for part, cluster in enumerate(own):
-        activity = clusters[cluster][:, labels == part]
-        parts.append(len(set(activity[:, (activity >= 0).all(0)].argmax(0).tolist())) == size)
+    for nodes, cluster in zip(of_parts, own, strict=True):
+        activity = clusters[cluster][:, nodes]
+        parts.append(len(set(activity[:, (activity >= 0).all(0)].argmax(0).tolist())) == len(activity))
     found = {"pairs_apart": pairs, "parts_apart": np.mean(parts), "both_by_pairs": pairs == 1 and all(parts)}
     return [{"metric": name, "value": float(value)} for name, value in found.items()]
 

@@ -11,8 +11,8 @@ from interneuron.errors import InputError
 
 # Values ranked at a time: 8 bytes of sorting keys each.
 _BLOCK = 2**20
-# Sums of some hundred products in float32 are right to a few millionths of their largest term.
-_ROUNDING = 1e-5
+# Sums of some hundred products are right to that many steps of their largest term.
+_ROUNDING = 100
 
 Float32 = npt.NDArray[np.float32]
 
@@ -98,18 +98,21 @@ def individual_effects(y: npt.ArrayLike) -> Float32:
     `y` [alphas, draws, neurons] under do(z = alpha), the draws shared by the alphas; returns float32 of that shape.
     Sums are made in float64, so that a neuron which does not depend on alpha comes out as exactly 0. A neuron on which
     the latent acts linearly (a unit of the first layer that no draw switches off) has one effect for all draws but for
-    the rounding of y: where effects at an alpha differ by less than 1e-5 of the neuron's largest activation, they are
-    set to their mean, so that no ranks are made of rounding. Raises InputError for y that is not finite, and effects
-    beyond float32. Source: thesis, section 2.3, per draw (reading A).
+    the rounding of y: where effects at an alpha differ by less than 100 roundings of the neuron's largest activation
+    (1e-5 of it in float32), they are set to their mean, so that no ranks are made of rounding.
+
+    Raises InputError for y that is not finite, and effects beyond float32. Source: thesis, section 2.3, per draw
+    (reading A).
     """
     values = _activations(y)
-    largest = np.abs(values).max((0, 1))
+    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    least = _ROUNDING * np.finfo(kind).eps * np.abs(values).max((0, 1))
     if values.dtype == np.float64:
         # Sums of float64 round: differences do not, where there is none.
         values = values - values[:1]
     effects = _effects(values)
     for own in effects:
-        rounding = np.ptp(own, axis=0) < _ROUNDING * largest
+        rounding = np.ptp(own, axis=0) < least
         own[:, rounding] = own[:, rounding].mean(axis=0, dtype=np.float64)
     return effects
 

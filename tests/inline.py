@@ -26,6 +26,9 @@ class _NoCode:
     def of(self, step: str, names: Any) -> str:
         return "code"
 
+    def definition(self, module: str, name: str) -> str:
+        return "code"
+
 
 def plan_of(project: config.Project) -> Plan:
     plan = Plan.__new__(Plan)

@@ -88,7 +88,10 @@ EXEMPT = {
     ),
     **dict.fromkeys(
         [
+            "boundary_metrics.from_main_k",
             "claims.group_verdict",
+            "claims.judged",
+            "claims.readings_verdict",
             "claims.select",
             "claims.row",
             "claims.table",
@@ -108,6 +111,7 @@ EXEMPT = {
             "evaluate.assemble",
             "gsr_metrics.metrics",
             "gsr_metrics.curves",
+            "gsr_metrics.equally_far",
             "margin_metrics.agreement",
             "margin_metrics.wrong_labels",
             "margin_metrics.selections",
@@ -312,6 +316,8 @@ CASES = [
         call=lambda **arrays: structure.quotient_test(**arrays, orders=9, stream=stream(), larger=True),
     ),
     Case("structure.order_along", {"weights": EDGES}, {"weights": "graph"}),
+    Case("structure.effective_rank", {"z": Z}, {"z": "numbers"}, {"z": "short"}),
+    Case("structure.large_directions", {"z": Z}, {"z": "numbers"}, {"z": "short"}),
     Case("structure.preferred", {"z": Z, "times": Z[:, 0]}, {"z": "numbers", "times": "numbers"}),
     Case("structure.agreement", {"order": Z[:, 0], "reference": Z[:, 1]}, {"order": "numbers", "reference": "numbers"}),
     Case("structure.diffusion_pseudotime", {"weights": EDGES, "root": 0}, {"weights": "graph"}),
@@ -385,6 +391,7 @@ CASES = [
         {"values": "numbers"},
         {"values": "short"},
     ),
+    Case("claims.judge_number", {"reported": 0.5, "values": Z[:, 0]}, {"values": "numbers"}, {"values": "short"}),
     # spectral regularization
     Case(
         "gsr_metrics.patches",

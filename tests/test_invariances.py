@@ -227,6 +227,7 @@ TABLE = [
     Row("clustering.sweep", S, lambda s, d: clustering.sweep(s, grid(s, d)).counts, "same", 0, "same"),
     Row("clustering.preference_grid", S, grid, "moves", 1, "same"),
     Row("clustering.plateau", lambda d: np.unique(d.f)[::-1], plateau, ("same",) * 2, (0, 0), ("same",) * 2),
+    Row("clustering.in_step", S, lambda s, d: clustering.in_step(s, np.arange(N)), "same", 0, "same"),
     Row("clustering.silhouette", S, lambda s, d: clustering.silhouette(s, d.y), None, None, "same"),
     Row("similarity.constant", X, lambda x, d: similarity.constant(x), "same", 0, "rows"),
     Row("similarity.ranks", X, lambda x, d: similarity.ranks(x), "same", 0, "rows"),

@@ -197,8 +197,8 @@ ROWS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "rename a module": (renamed_module, set()),
     "hoist an import": (
         edits(
-            ("interneuron/gsr_metrics.py", "    from interneuron import coactivation\n", ""),
-            ("interneuron/gsr_metrics.py", "import checks, lattices", "import checks, coactivation, lattices"),
+            ("interneuron/gsr_metrics.py", "    from interneuron import coactivation, tensor_checks\n", ""),
+            ("interneuron/gsr_metrics.py", "import checks,", "import checks, coactivation, tensor_checks,"),
         ),
         set(),
     ),
