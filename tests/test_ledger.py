@@ -12,6 +12,7 @@ from interneuron.errors import InputError
 from interneuron.workflow import command, config, ledger
 from interneuron.workflow.fingerprint import Fingerprints
 from interneuron.workflow.ledger import BEGIN, END, KEPT, Row
+from interneuron.workflow.statements import statements
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -389,3 +390,14 @@ def test_claims_make_rows_stale_by_what_they_take_only() -> None:
 
 def test_the_readme_shows_the_kept_ledger() -> None:
     ledger.check(ROOT, config.load_all(ROOT))
+
+
+def test_every_failing_statement_of_a_paper_says_why() -> None:
+    """As far as its rows are current: what is run again may come out otherwise."""
+    rows = [row for row in ledger.read(ROOT / ledger.LEDGER, KEPT) if row["stale"] == "no"]
+    silent = [
+        f"{statement.by}: {statement.name}"
+        for statement in statements(rows)
+        if statement.verdict == "fails" and not statement.why
+    ]
+    assert not silent
