@@ -125,8 +125,9 @@ def affinity_propagation(
 
     It seeks the greatest net similarity, of the points with their exemplars and of these with themselves, the
     preferences; where these are above all similarities, or n times as far below as they are apart, that is known
-    without messages. Neither a number added to similarities and preferences nor one that they are
-    multiplied by changes it: such is done, in float64, where float32 would not tell similarities apart or hold them.
+    without messages. Neither a number added to similarities and preferences nor one that they are multiplied by changes
+    it, but for which of two solutions of nearly the same net similarity is found: such is done, in float64, where
+    float32 would not tell similarities apart or hold them.
 
     `similarity` [n, n], finite, not necessarily symmetric, its diagonal is not used; `preference`: one for all or [n].
     Memory: 12 n^2 bytes beside the input; over `memory_limit` bytes it is refused before anything is allocated. The

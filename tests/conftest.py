@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # Rules that config/test.yaml does not reach, since they need published files: tests/test_published_files.py runs them.
 NEED_FILES = {"pack", "blob", "convert"}
 # Tests run side by side: threads that wait for one another cost more than they bring. Steps set their own number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The same examples each time, however long they take: a machine that is slow, or luck, fails no test.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.load_profile("same")
 # Those that take minutes come first, so that at the end no worker waits for another.
 LONGEST = ("test_reruns.py", "test_docs.py", "test_workflow.py")
 

@@ -221,7 +221,7 @@ TABLE = [
         "same", 0, "index"),
     Row("influence.criticisms", F, lambda f, d: influence.criticisms(f, 6, d.y), "same", 0, "index"),
     Row("clustering.affinity_propagation", S, lambda s, d: together(clustering.affinity_propagation(
-        s, np.median(d.s)).labels), "same", 0, "matrix"),
+        s, np.median(d.s) - 10 * d.unit).labels), "same", 0, "matrix"),
     Row("clustering.affinity_propagation", S, lambda s, d: clustering.affinity_propagation(
         s, np.median(d.s) - 10 * d.unit).exemplars, "same", 0, None),
     Row("clustering.sweep", S, lambda s, d: clustering.sweep(s, grid(s, d)).counts, "same", 0, "same"),
