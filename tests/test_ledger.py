@@ -157,7 +157,9 @@ def test_the_terminal_table_fits_and_says_all(width: int) -> None:
     text = ledger.terminal(rows, width)
     lines = text.splitlines()
     assert lines[0] == "Of the papers: 5 statements: 4 hold, 1 not comparable"
-    assert lines[1] == "Of our own: no controls and questions"
+    asked = ledger.terminal([row(says="question")], width).splitlines()
+    assert asked[0] == "Of our own: 1 control or question: 1 holds"
+    assert ledger.terminal([], width) == "No claims."
     assert max(map(len, lines)) <= width
     assert "s: 4 claims: 4 hold" in lines
     assert all(r["claim"] in text for r in rows)

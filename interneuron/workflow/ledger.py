@@ -208,12 +208,9 @@ def codes_of(project: Project, root: Path) -> dict[str, str]:
 
 def terminal(rows: list[Row], width: int) -> str:
     """The ledger for a terminal of `width` characters: counts first, then a table a study, a line a claim."""
-    papers = statements(rows)
-    mine = own(rows)
-    lines = [
-        "Of the papers: " + counted((statement.verdict for statement in papers), "statement", "statements"),
-        "Of our own: " + counted((row["verdict"] for row in mine), "control or question", "controls and questions"),
-    ]
+    papers, mine = [statement.verdict for statement in statements(rows)], [row["verdict"] for row in own(rows)]
+    lines = ["Of the papers: " + counted(papers, "statement", "statements")] if papers else []
+    lines += ["Of our own: " + counted(mine, "control or question", "controls and questions")] if mine else []
     for study in dict.fromkeys(row["study"] for row in rows):
         of_study = [row for row in rows if row["study"] == study]
         lines += ["", f"{study}: {claims_of(of_study)}"]
@@ -225,7 +222,7 @@ def terminal(rows: list[Row], width: int) -> str:
             for row in of_study
         ]
         lines += _columns(["claim", "says", "states", "reported", "measured", "n", "seeds", "verdict"], cells, width)
-    return "\n".join(lines)
+    return "\n".join(lines or ["No claims."])
 
 
 def claims_of(rows: Iterable[Mapping[str, str]]) -> str:
