@@ -10,11 +10,10 @@ from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from interneuron.errors import InputError
 from interneuron.workflow.statements import number, own, sentences, statements
-from interneuron.workflow.strips import VERDICTS, Line, line
+from interneuron.workflow.strips import VERDICTS, Line, line, rendered
 
 COLUMNS = (
     *("study", "claim", "says", "statement", "reading", "group", "source", "states", "reported", "holds_if", "why"),
@@ -241,16 +240,8 @@ def render(
         _study(name, entry, [row for row in rows if row["study"] == name], pictures) for name, entry in studies.items()
     ]
     _unique(sections)
-    environment = Environment(
-        loader=PackageLoader("interneuron.workflow"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("report.html").render(
-        title=title, studies=sections, counts=_counts(rows), total=len(rows), verdicts=VERDICTS
+    return rendered(
+        "report.html", title=title, studies=sections, counts=_counts(rows), total=len(rows), verdicts=VERDICTS
     )
 
 

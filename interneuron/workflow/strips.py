@@ -38,7 +38,7 @@ class Strip:
 
 def strip(row: Mapping[str, str]) -> Strip | None:
     """The strip of a row of the ledger; None where nothing was measured, or nothing is compared."""
-    if row["measured"] in ("", "nan") or not (row["holds_if"] or row["verdict"] in ("within", "beyond")):
+    if row["measured"] in ("", "nan") or not (row["holds_if"] or row["verdict"] in (WITHIN, BEYOND)):
         return None
     condition = parse(row["holds_if"]) if row["holds_if"] else None
     reported = None if condition else float(row["reported"])
@@ -98,8 +98,6 @@ def line(row: Mapping[str, str], anchor: str = "", name: str = "") -> Line:
 
 def picture(statements: Sequence[Statement]) -> str:
     """What papers state as one SVG: a group a paper, a line a row of the ledger, named by statement and reading."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     groups: dict[str, list[Line]] = {}
     for statement in statements:
         for reading in statement.readings:
@@ -107,7 +105,14 @@ def picture(statements: Sequence[Statement]) -> str:
                 part = row["claim"] if len(reading.rows) > 1 else statement.name
                 name = f"{part}, {reading.name}" if len(statement.readings) > 1 else part
                 groups.setdefault(statement.by, []).append(line(row, name=name))
-    environment: Any = Environment(
+    return rendered("ledger.svg", groups=groups, verdicts=VERDICTS)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of this room with its values, all of them escaped; a value that is missing is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
         loader=PackageLoader("interneuron.workflow"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -115,4 +120,4 @@ def picture(statements: Sequence[Statement]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return str(environment.get_template("ledger.svg").render(groups=groups, verdicts=VERDICTS))
+    return environment.get_template(template).render(**values)
